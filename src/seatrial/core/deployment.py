@@ -1,0 +1,38 @@
+"""A replica on paper: how a model is laid over accelerators, and how its engine is set."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Parallelism:
+    """How many accelerators share the work, and along what.
+
+    Attention is split over `tensor_parallel`, layers over `pipeline_parallel`, sequences over `data_parallel` (each rank has its own
+    KV cache). With `expert_parallel` the experts are spread over all `tensor_parallel * data_parallel` ranks, else each is split by tensor.
+    """
+
+    tensor_parallel: int = 1
+    pipeline_parallel: int = 1
+    data_parallel: int = 1
+    expert_parallel: bool = False
+
+    @property
+    def num_accelerators(self) -> int:
+        return self.tensor_parallel * self.pipeline_parallel * self.data_parallel
+
+
+@dataclass(frozen=True, slots=True)
+class EngineConfig:
+    """The engine's arguments under vLLM's names. Per data-parallel rank where vLLM's are."""
+
+    max_num_seqs: int
+    max_num_batched_tokens: int
+    max_model_len: int
+    block_size: int = 16
+    gpu_memory_utilization: float = 0.9
+    enable_chunked_prefill: bool = True
+    long_prefill_token_threshold: int | None = None
+    scheduler_reserve_full_isl: bool = True
+    watermark: float = 0.0
+    kv_cache_dtype: str = "auto"
+    num_gpu_blocks_override: int | None = None

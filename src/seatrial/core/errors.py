@@ -1,0 +1,48 @@
+"""What can go wrong because of what somebody gave us.
+
+    SeatrialError
+    ├── CatalogError     a model, accelerator or config.json that is unknown or unreadable
+    ├── ScenarioError    a scenario file or flag that says something impossible
+    ├── WorkloadError    a trace or generator that cannot be read or run
+    ├── PolicyError      a scheduler (later: router ...) that is unknown or answers nonsense
+    └── CapacityError    a model that does not fit where it was put
+
+Every message says what was given, what is allowed and what to try. The command line prints it and exits with 2.
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class SeatrialError(Exception):
+    """Root of everything we raise on purpose."""
+
+
+class CatalogError(SeatrialError, LookupError):
+    pass
+
+
+class ScenarioError(SeatrialError, ValueError):
+    pass
+
+
+class WorkloadError(SeatrialError, ValueError):
+    pass
+
+
+class PolicyError(SeatrialError, ValueError):
+    pass
+
+
+class CapacityError(SeatrialError, ValueError):
+    pass
+
+
+def nearest(name: str, known: Iterable[str], most: int = 3) -> str:
+    """The end of a sentence about an unknown name: the nearest known ones, or all of them if few."""
+    names = sorted(known)
+    lower = {n.lower(): n for n in names}
+    close = [lower[n] for n in get_close_matches(name.lower(), lower, n=most, cutoff=0.5)]
+    if close:
+        return "did you mean " + " or ".join(close) + "?"
+    return "known are " + ", ".join(names) if len(names) <= 12 else f"{len(names)} are known"

@@ -1,0 +1,91 @@
+"""What a scheduler may know, and what it may answer. True output lengths are not in here, on purpose."""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, Protocol
+
+
+class SequenceView(Protocol):
+    """How far a request has come.
+
+    `num_tokens` is prompt plus generated so far; `num_computed_tokens` those whose KV exists.
+    Of a decoding sequence both are as of its last step outside steady decode: ask the view for the current `num_computed_tokens`.
+    """
+
+    @property
+    def row(self) -> int: ...
+    @property
+    def arrival_time(self) -> float: ...
+    @property
+    def num_prompt_tokens(self) -> int: ...
+    @property
+    def num_tokens(self) -> int: ...
+    @property
+    def num_computed_tokens(self) -> int: ...
+    @property
+    def num_blocks(self) -> int:
+        """KV blocks held, as of the same moment."""
+
+
+class SchedulerView(Protocol):
+    """All that a scheduler may know when a step can start.
+
+    A running sequence either decodes (its prompt is computed and exactly one token is missing) or is in `prefills`.
+    Sequences in flight in another pipeline stage are in `running` but among neither, unless their prompt has a chunk left.
+    """
+
+    @property
+    def waiting(self) -> Sequence[SequenceView]:
+        """First come first, preempted ones in front."""
+
+    @property
+    def prefills(self) -> Sequence[SequenceView]:
+        """Running sequences with prompt tokens left to compute, in order of admission."""
+
+    @property
+    def num_running(self) -> int: ...
+    @property
+    def num_decodes(self) -> int: ...
+    @property
+    def num_blocks(self) -> int: ...
+    @property
+    def num_free_blocks(self) -> int: ...
+    @property
+    def block_size(self) -> int: ...
+
+    @property
+    def decode_block_demand(self) -> int:
+        """Blocks that the decodes need in all to take one more token each."""
+
+    def last_running(self) -> SequenceView:
+        """The sequence that was admitted last."""
+
+    def running(self) -> Iterable[SequenceView]:
+        """Schedulable running sequences in order of admission. Walking them costs time in proportion to their number."""
+
+    def is_decode(self, sequence: SequenceView) -> bool: ...
+
+    def num_computed_tokens(self, sequence: SequenceView) -> int:
+        """The current figure, for decoding sequences too."""
+
+
+class Chunk(NamedTuple):
+    """Prompt work: compute `num_tokens` more of `sequence`, which then holds `num_blocks` blocks in all."""
+
+    sequence: SequenceView
+    num_tokens: int
+    num_blocks: int
+
+
+class StepPlan(NamedTuple):
+    """What the next step does.
+
+    `preempted` leave first, each to the front of the waiting queue in turn; then `num_admitted` heads of the waiting queue start running;
+    then the chunks run, and with `run_decodes` every decode that is neither preempted nor `stalled` takes one token.
+    A plan with decodes and nothing else holds until something arrives, finishes, or memory runs out.
+    """
+
+    chunks: Sequence[Chunk] = ()
+    num_admitted: int = 0
+    run_decodes: bool = True
+    preempted: Sequence[SequenceView] = ()
+    stalled: Sequence[SequenceView] = ()
