@@ -6,7 +6,11 @@ from typing import NamedTuple
 
 
 class NumberFormat(NamedTuple):
-    """How numbers are stored, scales and zero points included, and the precision that matrix units can use for them."""
+    """How numbers are stored, scales and zero points included, and the precision that matrix units can use for them.
+
+    `name` says what the matrix units see; the same name may come with other bytes where scales are coarser or finer.
+    `int8_weight` is stored in 8 bits and multiplied in the compute format, as `int4` is.
+    """
 
     name: str
     bytes_per_element: float
@@ -21,6 +25,7 @@ FORMATS = {
         NumberFormat("fp8", 1.0),
         NumberFormat("fp8_block", 1.0 + 4 / 128**2),  # an fp32 scale per 128 x 128 block
         NumberFormat("int8", 1.0),
+        NumberFormat("int8_weight", 1.0 + 3 / 128),  # groups of 128: an fp16 scale and an 8-bit zero point
         NumberFormat("int4", 0.5 + 2.5 / 128),  # groups of 128: an fp16 scale and a packed 4-bit zero point
         NumberFormat("nvfp4", 0.5 + 1 / 16),  # an e4m3 scale per 16
         NumberFormat("mxfp4", 0.5 + 1 / 32),  # an e8m0 scale per 32
@@ -30,12 +35,16 @@ FORMATS = {
 
 @dataclass(frozen=True, slots=True)
 class Attention:
-    """MHA, GQA or MQA. `window` is how far a token looks back; None for all the way."""
+    """MHA, GQA or MQA. `window` is how far a token looks back; None for all the way.
+
+    Attention within chunks (Llama 4) is read as a window of one chunk, its upper bound: on average a token looks back half a chunk.
+    """
 
     num_heads: int
     num_kv_heads: int
     head_dim: int
     window: int | None = None
+    output_gate: bool = False  # a gate as wide as the queries, projected beside them (Qwen3-Next)
     num_extra_parameters: int = 0  # biases, q/k norms, sinks
 
 
@@ -57,12 +66,14 @@ class StateSpace:
     """A recurrent mixer (Mamba, Mamba-2, gated DeltaNet ...): a fixed state per sequence instead of a cache that grows.
 
     `num_parameters` are those of its projections (all read each step); `state_elements` is the size of one sequence's state,
-    convolution window included; `flops_per_token` is the scan alone, without the projections.
+    convolution window included; `flops_per_token` is the scan and the convolution alone, without the projections.
     """
 
     num_parameters: int
     state_elements: int
     flops_per_token: float
+    num_extra_parameters: int = 0  # convolution, decay, norms, biases
+    state_format: NumberFormat = FORMATS["bf16"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +113,11 @@ class Layers:
 
 @dataclass(frozen=True, slots=True)
 class Formats:
-    """The number format of each part of the weights. Norms and router stay in the compute format, which is bf16."""
+    """The number format of each part of the weights. Norms and router stay in the compute format, which is bf16.
+
+    One format per part: where a checkpoint leaves a few layers of a part unquantised, the part has the format of most of its layers.
+    `attention` holds for every mixer, recurrent ones too.
+    """
 
     attention: NumberFormat = FORMATS["bf16"]
     mlp: NumberFormat = FORMATS["bf16"]  # dense blocks and shared experts
@@ -122,6 +137,7 @@ class ModelSpec:
     max_position_embeddings: int
     layers: tuple[Layers, ...]
     tie_word_embeddings: bool = False
+    embedding_size: int | None = None  # width of the token embedding where it is not hidden_size (OPT-350M)
     num_other_parameters: int = 0  # final norm, learned positions, embedding projections
     formats: Formats = Formats()
     source: str = ""
@@ -163,17 +179,23 @@ class ModelSpec:
         """Bytes of cache that one more token of context needs over all layers, windows aside."""
         return sum(g.count * kv_elements(g.mixer) for g in self.layers) * self.formats.kv_cache.bytes_per_element
 
+    def state_bytes_per_sequence(self) -> float:
+        """Bytes of recurrent state that a sequence holds whatever its length; 0 without state-space layers."""
+        recurrent = ((group.count, group.mixer) for group in self.layers if isinstance(group.mixer, StateSpace))
+        return sum(count * mixer.state_elements * mixer.state_format.bytes_per_element for count, mixer in recurrent)
+
     def parts(self) -> Iterator["Part"]:
         """The weights, part by part, with their format."""
         plain = FORMATS["bf16"]
-        yield Part("embedding", self.vocab_size * self.hidden_size, self.formats.embedding)
+        embedding = self.vocab_size * (self.embedding_size or self.hidden_size)
+        yield Part("embedding", embedding, self.formats.embedding)
         if not self.tie_word_embeddings:
-            yield Part("lm_head", self.vocab_size * self.hidden_size, self.formats.lm_head)
+            yield Part("lm_head", embedding, self.formats.lm_head)
         for group in self.layers:
             if group.mixer is not None:
                 matrices = mixer_parameters(self.hidden_size, group.mixer)
                 yield Part("attention", group.count * matrices, self.formats.attention)
-                yield Part("attention_extra", group.count * _extra(group.mixer), plain)
+                yield Part("attention_extra", group.count * group.mixer.num_extra_parameters, plain)
             match group.feed_forward:
                 case Mlp() as mlp:
                     yield Part("mlp", group.count * mlp_parameters(self.hidden_size, mlp), self.formats.mlp)
@@ -199,8 +221,8 @@ class Part(NamedTuple):
 def mixer_parameters(hidden: int, mixer: Mixer) -> int:
     """Matrix parameters of one mixer: QKV and output projections, or their latent kin."""
     match mixer:
-        case Attention(num_heads=heads, num_kv_heads=kv_heads, head_dim=dim):
-            return hidden * (heads + 2 * kv_heads) * dim + heads * dim * hidden
+        case Attention(num_heads=heads, num_kv_heads=kv_heads, head_dim=dim, output_gate=gate):
+            return hidden * (heads * (2 if gate else 1) + 2 * kv_heads) * dim + heads * dim * hidden
         case LatentAttention() as mla:
             qk = mla.qk_nope_head_dim + mla.qk_rope_head_dim
             query = hidden * mla.num_heads * qk
@@ -231,7 +253,3 @@ def kv_elements(mixer: Mixer | None) -> int:
             return rank + rope
         case _:
             return 0
-
-
-def _extra(mixer: Mixer) -> int:
-    return 0 if isinstance(mixer, StateSpace) else mixer.num_extra_parameters

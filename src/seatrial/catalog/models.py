@@ -1,0 +1,130 @@
+"""Models by name or by path: the catalogue's tables, or anyone's `config.json`, through the same reader."""
+
+import json
+import tomllib
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from seatrial.catalog.hf_config import from_hf_config
+from seatrial.core.errors import CatalogError, nearest
+from seatrial.core.model import ModelSpec
+
+DATA = Path(__file__).parent / "data" / "models"
+
+
+class ModelFacts(NamedTuple):
+    """What the catalogue says of a model besides its shape. `note` says what its parameter count leaves out, if anything."""
+
+    name: str
+    published_parameters: int
+    source: str
+    aliases: tuple[str, ...]
+    note: str
+
+
+def load_model(name_or_path: str) -> ModelSpec:
+    """A model of the catalogue, by its name or Hugging Face id in any case, or of a `config.json` or a directory that holds one."""
+    if (found := find(name_or_path)) is not None:
+        name, family = found
+        return from_hf_config(config_of(name, family), name, place=f"the catalogue's {name}", source=family[name]["source"])
+    path = Path(name_or_path).expanduser()
+    if path.exists():
+        return read_config(path)
+    if name_or_path.endswith(".json") or name_or_path.startswith((".", "/", "~")):
+        raise CatalogError(f"there is no file {name_or_path}; give a config.json, a directory that holds one, or a name of the catalogue")
+    raise CatalogError(f"no model is called {name_or_path!r}, nor is it a path to a config.json; {nearest(name_or_path, spellings())}")
+
+
+def model_names() -> list[str]:
+    """All names of the catalogue, in alphabetical order."""
+    return sorted(name for family in families() for name in family)
+
+
+def model_facts(name: str) -> ModelFacts:
+    """The facts behind a catalogue name or alias."""
+    if (found := find(name)) is None:
+        raise CatalogError(f"the catalogue has no model {name!r}; {nearest(name, spellings())}")
+    key, family = found
+    table = family[key]
+    return ModelFacts(key, published_parameters(key, family), table["source"], tuple(table["aliases"]), table.get("note", ""))
+
+
+def read_config(path: Path) -> ModelSpec:
+    """The model of a config.json; a `hf_quant_config.json` beside it says how it is quantised, if it does not say so itself."""
+    file = path / "config.json" if path.is_dir() else path
+    config = read_json(file)
+    beside = file.parent / "hf_quant_config.json"
+    if "quantization_config" not in config and beside.is_file():
+        config["quantization_config"] = {"quant_method": "modelopt", **read_json(beside)}
+    return from_hf_config(config, file.resolve().parent.name if file.name == "config.json" else file.stem, place=str(file))
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CatalogError(f"{file.parent} has no {file.name}; give a directory or file with a model's config.json") from None
+    except (OSError, UnicodeDecodeError) as problem:
+        raise CatalogError(f"{file} cannot be read ({problem}); a config.json in UTF-8 is needed") from None
+    except json.JSONDecodeError as problem:
+        raise CatalogError(f"{file} is not JSON (line {problem.lineno}: {problem.msg}); a config.json is needed") from None
+    if not isinstance(content, dict):
+        raise CatalogError(f"{file} holds a {type(content).__name__}; a config.json is an object with keys such as 'hidden_size'")
+    return content
+
+
+# The tables, a file per family. `Any` because a table is what its file says; from_hf_config checks each key that it uses.
+
+Family = dict[str, dict[str, Any]]
+
+
+def find(name: str) -> tuple[str, Family] | None:
+    """The catalogue's name for a name or alias, and its family. Only files that mention the name are parsed."""
+    wanted = name.lower()
+    for file in files():
+        if wanted in text_of(file).lower():
+            for key, table in parse(file).items():
+                if wanted == key or wanted in (alias.lower() for alias in table["aliases"]):
+                    return key, parse(file)
+    return None
+
+
+def config_of(name: str, family: Family) -> dict[str, Any]:
+    """The keys of a model's config.json: its own over those of the model in the same file that it is `based_on`.
+
+    TOML has no null; `null` lists the keys that are null in the original.
+    """
+    table = family[name]
+    inherited = config_of(table["based_on"], family) if "based_on" in table else {}
+    return {**inherited, **table.get("config", {}), **dict.fromkeys(table.get("null", ()))}
+
+
+def published_parameters(name: str, family: Family) -> int:
+    table = family[name]
+    return int(table["published_parameters"]) if "published_parameters" in table else published_parameters(table["based_on"], family)
+
+
+def spellings() -> set[str]:
+    """All names and aliases."""
+    return {word for family in families() for name, table in family.items() for word in (name, *table["aliases"])}
+
+
+def families() -> Iterator[Family]:
+    return (parse(file) for file in files())
+
+
+@cache
+def files() -> tuple[Path, ...]:
+    return tuple(sorted(DATA.glob("*.toml")))
+
+
+@cache
+def text_of(file: Path) -> str:
+    return file.read_text(encoding="utf-8")
+
+
+@cache
+def parse(file: Path) -> Family:
+    return tomllib.loads(text_of(file))
