@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,7 +55,8 @@ class EngineTotals:
     """What a replica did, summed up while it ran.
 
     `steps_by_tokens[m]` counts the steps whose forward pass had `m` tokens. `kv_block_seconds` is the time integral of
-    the blocks held while busy, by the trapezoid rule over each run of steps.
+    the blocks held while busy; between events a decode's blocks are taken as its tokens over the block size, and a half.
+    `busy_time` is when at least one step is in flight.
     """
 
     num_steps: int = 0
@@ -72,3 +74,12 @@ class EngineTotals:
     peak_blocks: int = 0
     kv_block_seconds: float = 0.0
     steps_by_tokens: dict[int, int] = field(default_factory=dict)
+
+
+class Work(NamedTuple):
+    """FLOPs and bytes of memory traffic of all steps together, and what all accelerators of the replica could do in a second."""
+
+    flops: float
+    bytes: float
+    peak_flops: float
+    peak_bandwidth: float
