@@ -1,5 +1,6 @@
 """What one engine step computes, as the few sums that its time depends on."""
 
+from math import inf
 from typing import NamedTuple, Protocol
 
 
@@ -23,12 +24,19 @@ class Batch(NamedTuple):
     window_decode_context: int = 0
 
 
-class DecodeRun(NamedTuple):
-    """Step `i` (from 0) of a steady decode takes `first + i * increment` seconds, for `i < valid_steps`."""
+class DecodeLaw(NamedTuple):
+    """The time of decode-only steps of a fixed number of rows, as long as `min_context <= decode_context <= max_context`:
 
-    first: float
-    increment: float
-    valid_steps: float
+        base + per_context * decode_context + per_window_context * window_decode_context
+
+    With each step the contexts grow by the number of growing sequences, so a run of steps is an arithmetic progression.
+    """
+
+    base: float
+    per_context: float
+    per_window_context: float = 0.0
+    min_context: float = 0.0
+    max_context: float = inf
 
 
 class RequestOverhead(NamedTuple):
@@ -51,9 +59,8 @@ class StepCost(Protocol):
     def step_time(self, batch: Batch) -> float:
         """Seconds that one step of this batch takes. Always above zero."""
 
-    def decode_run(self, batch: Batch, growth: int, window_growth: int) -> DecodeRun:
-        """The affine law of a run of decode-only steps.
+    def decode_law(self, num_decodes: int, context: int) -> DecodeLaw:
+        """The law of decode-only steps of `num_decodes` rows (all of them sampled) that holds at `context`.
 
-        `batch` is the first step's; with each further step its `decode_context` grows by `growth` and its
-        `window_decode_context` by `window_growth`; all else stays. `valid_steps` is at least 1, and may be infinite.
+        Where it holds it equals `step_time`, up to rounding. Piecewise laws cover every context without gaps.
         """

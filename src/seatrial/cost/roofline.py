@@ -1,0 +1,153 @@
+"""The cost of a step from first principles: operators over the roofline of an accelerator, plus the engine's own overheads."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from seatrial.core.accelerator import Accelerator
+from seatrial.core.batch import Batch, DecodeLaw, RequestOverhead
+from seatrial.core.deployment import EngineConfig, Parallelism
+from seatrial.core.model import ModelSpec
+from seatrial.core.record import EngineTotals, Work
+from seatrial.cost.attention import attention_times, attention_work
+from seatrial.cost.efficiencies import DEFAULT_EFFICIENCIES, VLLM_ON_H100, Efficiencies, EngineOverheads
+from seatrial.cost.explain import OperatorTime, Sums, attention_parts, merge, operator_times, overhead
+from seatrial.cost.formats import kv_cache_format, main_compute_rate
+from seatrial.cost.forward import sampled_operators, token_operators
+from seatrial.cost.operators import Device, FloatArray, Load, Overhead
+from seatrial.cost.parallelism import check_parallelism
+from seatrial.cost.table import MAX_LENGTH, GraphSizes, StepTable
+from seatrial.cost.work import run_need
+
+
+class RooflineCost:
+    """Step times of a model on accelerators under an engine. docs/cost.md has every formula.
+
+    Under data parallelism the tokens and sequences of a step are spread evenly over the ranks, which go in lockstep; experts spread over
+    all ranks see all tokens. Under pipeline parallelism the time is that of all stages, one after the other, hops included.
+    """
+
+    def __init__(
+        self,
+        model: ModelSpec,
+        accelerator: Accelerator,
+        parallelism: Parallelism,
+        engine: EngineConfig,
+        *,
+        efficiencies: Efficiencies = DEFAULT_EFFICIENCIES,
+        overheads: EngineOverheads = VLLM_ON_H100,
+    ) -> None:
+        check_parallelism(model, accelerator, parallelism)
+        self.model = model
+        self.parallelism = parallelism
+        self.overheads = overheads
+        self.attention_window = model.attention_window
+        self.request_overhead = RequestOverhead(overheads.before_request, overheads.after_token)
+        self._device = Device(accelerator, efficiencies)
+        self._kv_cache = kv_cache_format(model, engine)
+        self._graphs = GraphSizes(engine.max_num_seqs)
+        self._set_operators()
+        self._set_rates()
+
+    def _set_operators(self) -> None:
+        forward = token_operators(self.model, self.parallelism, self._kv_cache, self._device)
+        self._token_operators = (*forward, Overhead("engine, per step", self.overheads.per_step))
+        self._sampled_operators = sampled_operators(self.model, self.parallelism, self._device)
+        self._tokens = StepTable(self._token_operators, self._token_load)
+        self._sampled = StepTable(self._sampled_operators, self._sampled_load)
+        self._sampled.seconds[0] = 0.0  # nobody emits a token: no LM head
+        self._token_seconds = self._tokens.seconds
+        self._sampled_seconds = self._sampled.seconds
+
+    def _set_rates(self) -> None:
+        """The linear part, in seconds per unit of the batch's sums."""
+        ranks = self.parallelism.data_parallel
+        self._full_work = attention_work(self.model, self.parallelism, self._kv_cache, windowed=False)
+        self._near_work = attention_work(self.model, self.parallelism, self._kv_cache, windowed=True)
+        self._full = attention_times(self._full_work, self._device, ranks)
+        self._near = attention_times(self._near_work, self._device, ranks)
+        full, near = self._full, self._near
+        self._prompt_rates = (full.pair, full.cached_token, full.read, near.pair, near.read, self.overheads.per_prompt_step)
+        # a recurrent state is read and written once per sequence and step
+        self._state_bytes = 2 * self.model.state_bytes_per_sequence() / (self.parallelism.tensor_parallel * ranks)
+        self._state_seconds = self._state_bytes / self._device.bandwidth(self._device.efficiencies.attention_memory)
+        self._sequence = self._state_seconds + self.overheads.per_sequence / ranks
+        self._context = self._full.decode_context
+        self._near_context = self._near.decode_context
+        self._laws: dict[int, DecodeLaw] = {}
+
+    def step_time(self, batch: Batch) -> float:
+        # the engine calls this for every step with a prompt in it, hence the few, flat operations; `explain` tells them apart
+        num_prompts, num_prompt_tokens, pairs, context, num_decodes, decode_context, num_sampled, near_pairs, near_context, near_decode = (
+            batch
+        )
+        try:
+            seconds = self._token_seconds[num_prompt_tokens + num_decodes] + self._sampled_seconds[num_sampled]
+        except IndexError:
+            return self._beyond_tables(batch)
+        seconds += self._sequence * (num_prompts + num_decodes) + self._context * decode_context + self._near_context * near_decode
+        if num_prompts:
+            pair, cached, read, near_pair, near_read, overhead = self._prompt_rates
+            compute = pair * pairs + cached * (context - num_prompt_tokens)
+            reading = read * context
+            seconds += overhead + (compute if compute > reading else reading)
+            if near_context:
+                compute, reading = near_pair * near_pairs, near_read * near_context
+                seconds += compute if compute > reading else reading
+        return seconds
+
+    def decode_law(self, num_decodes: int, context: int) -> DecodeLaw:
+        """The same law for every context: the bounds of a decode's attention keep their order."""
+        law = self._laws.get(num_decodes)
+        if law is None:
+            base = self.step_time(Batch(num_decodes=num_decodes, num_sampled=num_decodes))
+            law = self._laws[num_decodes] = DecodeLaw(base, self._context, self._near_context)
+        return law
+
+    def explain(self, batch: Batch) -> tuple[OperatorTime, ...]:
+        """The parts whose seconds sum up to `step_time`, the longest first."""
+        return merge(self._parts(batch))
+
+    def work(self, totals: EngineTotals) -> Work:
+        """FLOPs and bytes that a run needed, all accelerators together; against the peaks and busy time they give MFU and MBU."""
+        need = run_need(self.model, self.parallelism, self._kv_cache, self._device, totals)
+        return Work(*need, self.peak_flops, self.peak_bandwidth)
+
+    @property
+    def peak_flops(self) -> float:
+        """FLOP/s of all accelerators in the format that most of the model's weights are multiplied in."""
+        return main_compute_rate(self.model, self._device.accelerator).peak_flops * self.parallelism.num_accelerators
+
+    @property
+    def peak_bandwidth(self) -> float:
+        """Bytes per second of all accelerators' memory."""
+        return self._device.accelerator.memory_bandwidth * self.parallelism.num_accelerators
+
+    def _beyond_tables(self, batch: Batch) -> float:
+        num_tokens = batch.num_prompt_tokens + batch.num_decodes
+        if max(num_tokens, batch.num_sampled) >= MAX_LENGTH:
+            return sum(part.seconds for part in self._parts(batch))
+        self._tokens.grow(num_tokens)
+        self._sampled.grow(batch.num_sampled)
+        return self.step_time(batch)
+
+    def _token_load(self, tokens: FloatArray) -> Load:
+        return Load(tokens, self._graphs.pad(np.ceil(tokens / self.parallelism.data_parallel)))
+
+    def _sampled_load(self, sampled: FloatArray) -> Load:
+        return Load(sampled, np.ceil(sampled / self.parallelism.data_parallel))
+
+    def _parts(self, batch: Batch) -> Iterator[OperatorTime]:
+        num_tokens, num_sampled = batch.num_prompt_tokens + batch.num_decodes, batch.num_sampled
+        yield from operator_times(self._token_operators, self._token_load(np.array([float(num_tokens)])))
+        if num_sampled:
+            yield from operator_times(self._sampled_operators, self._sampled_load(np.array([float(num_sampled)])))
+        ranks, num_seqs = self.parallelism.data_parallel, batch.num_prompts + batch.num_decodes
+        full = Sums(batch.prompt_pairs, batch.prompt_context - batch.num_prompt_tokens, batch.prompt_context, batch.decode_context)
+        near = Sums(batch.window_pairs, 0, batch.window_prompt_context, batch.window_decode_context)
+        yield from attention_parts("", full, self._full_work, self._full, ranks)
+        yield from attention_parts(" (window)", near, self._near_work, self._near, ranks)
+        yield OperatorTime("recurrent states", self._state_seconds * num_seqs, 0.0, self._state_bytes * num_seqs, "memory")
+        yield overhead("engine, per sequence", self.overheads.per_sequence / ranks * num_seqs)
+        if batch.num_prompts:
+            yield overhead("engine, per step with prompts", self.overheads.per_prompt_step)
