@@ -1,0 +1,102 @@
+"""Steps one after another, each over every sequence: time, tokens, and the stages of a pipeline."""
+
+from collections import deque
+from collections.abc import Callable
+from math import inf
+from typing import NamedTuple
+
+from reference import orca, sarathi, static, vllm_v0, vllm_v1
+from reference.cost import Sums, sums_of
+from reference.nouns import Config, Outcome, Row, Run, Step
+from reference.replica import Batch, Replica, Sequence
+
+SCHEDULERS: dict[str, Callable[[Replica], Batch]] = {
+    "vllm-v1": vllm_v1.schedule,
+    "vllm-v0": vllm_v0.schedule,
+    "sarathi": sarathi.schedule,
+    "orca": orca.schedule,
+    "static": static.schedule,
+}
+
+
+class InFlight(NamedTuple):
+    batch: Batch
+    sums: Sums
+    start: float
+    end: float
+
+
+def simulate(rows: list[Row], config: Config, cost: Callable[[Sums], float], *, window: int | None = None) -> Run:
+    """Run the workload to its end. `window` is what sliding-window attention looks back; None leaves its sums zero.
+
+    At any moment, first the batch that is done comes out, then arrivals join the queue, then batches are scheduled.
+    """
+    run, replica, schedule = Run(), Replica(config), SCHEDULERS[config.scheduler]
+    sequences = [Sequence(*row) for row in rows]
+    accepted = [sequence for sequence, row in zip(sequences, rows) if not config.rejects(row)]
+    to_come = deque(sorted(accepted, key=lambda sequence: sequence.arrival))
+    in_flight: deque[InFlight] = deque()
+    stage_left = [-inf] * config.pipeline_parallel  # when the latest batch has left each stage
+
+    while to_come or in_flight:
+        now = min(to_come[0].arrival if to_come else inf, in_flight[0].end if in_flight else inf)
+        if in_flight and in_flight[0].end == now:
+            come_out(in_flight.popleft(), replica, run)
+        while to_come and to_come[0].arrival <= now:
+            replica.waiting.append(to_come.popleft())
+        while len(in_flight) < config.pipeline_parallel and (batch := schedule(replica)):
+            sums = sums_of((work for _, work in batch), window)
+            end = flow_through(stage_left, now, cost(sums))
+            in_flight.append(InFlight(batch, sums, now, end))
+            note_start(batch, now)
+            run.peak_blocks = max(run.peak_blocks, config.num_blocks - replica.num_free_blocks)
+            assert replica.num_free_blocks + sum(sequence.num_blocks for sequence in replica.running) == config.num_blocks
+            assert replica.num_free_blocks >= 0
+
+    assert not replica.waiting
+    assert not replica.running
+    run.num_preemptions = replica.num_preemptions
+    run.outcomes = [outcome(sequence) for sequence in sequences]
+    return run
+
+
+def flow_through(stage_left: list[float], now: float, step_time: float) -> float:
+    """Send a batch through the stages behind the one before it; the time at which it leaves the last."""
+    for stage, left in enumerate(stage_left):
+        now = max(now, left) + step_time / len(stage_left)
+        stage_left[stage] = now
+    return now
+
+
+def note_start(batch: Batch, now: float) -> None:
+    for sequence, _ in batch:
+        if sequence.queue_time is None:
+            sequence.queue_time = now - sequence.arrival
+
+
+def come_out(step: InFlight, replica: Replica, run: Run) -> None:
+    """The batch's tokens come out; those that have them all leave."""
+    for sequence, work in step.batch:
+        sequence.num_in_flight -= 1
+        if not work.samples or sequence.has_ended:
+            continue
+        sequence.generated += 1
+        if sequence.first_token is None:
+            sequence.first_token = step.end
+        else:
+            run.gaps.append(step.end - sequence.last_token)
+        sequence.last_token = step.end
+
+    num_free_blocks = replica.num_free_blocks
+    ended = [sequence for sequence in replica.running if sequence.has_ended]
+    if replica.config.scheduler == "static" and len(ended) < len(replica.running):
+        ended = []  # who has ended stays as padding
+    for sequence in ended:
+        replica.running.remove(sequence)
+        replica.hold(sequence, 0)
+    run.steps.append(Step(step.start, step.end, step.sums, num_free_blocks, replica.num_free_blocks))
+
+
+def outcome(sequence: Sequence) -> Outcome:
+    status = "completed" if sequence.has_ended else "rejected"
+    return Outcome(status, sequence.queue_time, sequence.first_token, sequence.last_token, sequence.num_preemptions)
