@@ -29,8 +29,8 @@ class SequenceView(Protocol):
 class SchedulerView(Protocol):
     """All that a scheduler may know when a step can start.
 
-    A running sequence either decodes (its prompt is computed and exactly one token is missing) or is in `prefills`.
-    Sequences in flight in another pipeline stage are in `running` but among neither, unless their prompt has a chunk left.
+    A running sequence is either in steady decode or in `prefills`; those whose next token is in flight in a pipeline are in neither
+    and only count in `num_running`.
     """
 
     @property
@@ -39,7 +39,10 @@ class SchedulerView(Protocol):
 
     @property
     def prefills(self) -> Sequence[SequenceView]:
-        """Running sequences with prompt tokens left to compute, in order of admission."""
+        """Running sequences with prompt tokens left to compute, in order of admission.
+
+        One that computes itself anew after a preemption may come to lack just its last token: it is then a decode, but still in here.
+        """
 
     @property
     def num_running(self) -> int: ...
@@ -53,8 +56,8 @@ class SchedulerView(Protocol):
     def block_size(self) -> int: ...
 
     @property
-    def decode_block_demand(self) -> int:
-        """Blocks that the decodes need in all to take one more token each."""
+    def num_free_blocks_after_decodes(self) -> int:
+        """Free blocks if every decode took one more token now; below zero if they would not suffice."""
 
     def last_running(self) -> SequenceView:
         """The sequence that was admitted last."""
@@ -62,7 +65,11 @@ class SchedulerView(Protocol):
     def running(self) -> Iterable[SequenceView]:
         """Schedulable running sequences in order of admission. Walking them costs time in proportion to their number."""
 
-    def is_decode(self, sequence: SequenceView) -> bool: ...
+    def is_decode(self, sequence: SequenceView) -> bool:
+        """Whether it is in steady decode."""
+
+    def can_preempt(self, sequence: SequenceView) -> bool:
+        """Whether nothing of it is in flight."""
 
     def num_computed_tokens(self, sequence: SequenceView) -> int:
         """The current figure, for decoding sequences too."""
@@ -79,8 +86,9 @@ class Chunk(NamedTuple):
 class StepPlan(NamedTuple):
     """What the next step does.
 
-    `preempted` leave first, each to the front of the waiting queue in turn; then `num_admitted` heads of the waiting queue start running;
-    then the chunks run, and with `run_decodes` every decode that is neither preempted nor `stalled` takes one token.
+    `preempted` leave first, each to the front of the waiting queue in turn; then `num_admitted` heads of the waiting queue start
+    running: their chunks are the last of `chunks`, in the same order. Then the chunks run, and with `run_decodes` every decode
+    that is neither preempted nor `stalled` takes one token.
     A plan with decodes and nothing else holds until something arrives, finishes, or memory runs out.
     """
 

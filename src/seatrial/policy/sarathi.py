@@ -1,0 +1,71 @@
+"""Sarathi-Serve's stall-free batching: decodes first, prompt chunks in what is left of a token budget."""
+
+from collections.abc import Sequence
+from math import inf
+
+from seatrial.core.deployment import EngineConfig
+from seatrial.core.scheduling import Chunk, SchedulerView, SequenceView, StepPlan
+from seatrial.policy.blocks import blocks_for, spare_blocks
+from seatrial.policy.vllm_v0 import decode_in_order
+
+
+class Sarathi:
+    """First come first served; a prompt's blocks are all taken when it is admitted: docs/schedulers.md."""
+
+    reserves = False
+    pads = False
+    max_decodes = inf
+
+    def __init__(self, engine: EngineConfig) -> None:
+        self.max_num_seqs = engine.max_num_seqs
+        self.max_num_batched_tokens = engine.max_num_batched_tokens
+        self.watermark = 0.01 if engine.watermark is None else engine.watermark
+
+    def plan(self, view: SchedulerView) -> StepPlan:
+        num_free = view.num_free_blocks_after_decodes
+        if num_free < 0:
+            return self.plan_short_of_blocks(view)
+        chunks = self.continue_prompts(view.prefills, self.max_num_batched_tokens - view.num_decodes)
+        budget = self.max_num_batched_tokens - view.num_decodes - sum([chunk.num_tokens for chunk in chunks])
+        num_continued = len(chunks)
+        num_running = view.num_running
+        for seq in view.waiting:
+            num_blocks = blocks_for(seq.num_tokens, view.block_size)
+            if budget <= 0 or num_running >= self.max_num_seqs or num_blocks > num_free - spare_blocks(view, self.watermark, num_running):
+                break
+            num_tokens = min(seq.num_tokens, budget)
+            chunks.append(Chunk(seq, num_tokens, num_blocks))
+            num_running += 1
+            num_free -= num_blocks
+            budget -= num_tokens
+        return StepPlan(chunks, num_admitted=len(chunks) - num_continued)
+
+    def plan_short_of_blocks(self, view: SchedulerView) -> StepPlan:
+        """Decodes preempt; prompts that are still there go on; nobody is admitted."""
+        room, num_served = decode_in_order(view)
+        served, unserved = room.queue[:num_served], room.queue[num_served:]
+        stalled = [seq for seq in unserved if view.is_decode(seq)]
+        prompts = [seq for seq in view.prefills if seq in served or (seq in unserved and not lacks_last_token(seq))]
+        num_decodes = sum(view.is_decode(seq) for seq in served)
+        chunks = self.continue_prompts(prompts, self.max_num_batched_tokens - num_decodes)
+        return StepPlan(chunks, preempted=room.preempted, stalled=stalled)
+
+    def continue_prompts(self, prompts: Sequence[SequenceView], budget: int) -> list[Chunk]:
+        """The next chunk of each prompt that has begun, while budget lasts. Those that lack just their last token go first, as decodes."""
+        decodes = [Chunk(seq, 1, seq.num_blocks) for seq in prompts if lacks_last_token(seq)]
+        budget -= len(decodes)
+        chunks = []
+        for seq in prompts:
+            if lacks_last_token(seq):
+                continue
+            num_tokens = min(seq.num_tokens - seq.num_computed_tokens, budget)
+            if num_tokens <= 0:
+                break
+            chunks.append(Chunk(seq, num_tokens, seq.num_blocks))
+            budget -= num_tokens
+        return decodes + chunks
+
+
+def lacks_last_token(seq: SequenceView) -> bool:
+    """Whether it is a decode: its prompt is computed and exactly one token is missing."""
+    return seq.num_prompt_tokens <= seq.num_computed_tokens == seq.num_tokens - 1

@@ -1,0 +1,26 @@
+"""The built-in schedulers by the names that a scenario and the command line use."""
+
+from collections.abc import Callable
+
+from seatrial.core.deployment import EngineConfig
+from seatrial.core.errors import PolicyError, nearest
+from seatrial.policy.orca import Orca
+from seatrial.policy.sarathi import Sarathi
+from seatrial.policy.scheduler import Scheduler
+from seatrial.policy.static import Static
+from seatrial.policy.vllm_v0 import VllmV0
+from seatrial.policy.vllm_v1 import VllmV1
+
+SCHEDULERS: dict[str, Callable[[EngineConfig], Scheduler]] = {
+    "vllm-v1": VllmV1,
+    "vllm-v0": VllmV0,
+    "sarathi": Sarathi,
+    "orca": Orca,
+    "static": Static,
+}
+
+
+def make_scheduler(name: str, engine: EngineConfig) -> Scheduler:
+    if name not in SCHEDULERS:
+        raise PolicyError(f"no scheduler {name!r}; {nearest(name, SCHEDULERS)}")
+    return SCHEDULERS[name](engine)

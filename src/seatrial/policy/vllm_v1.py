@@ -1,0 +1,104 @@
+"""vLLM's V1 scheduler: one token budget per step, running sequences first, then chunks of the waiting prompts."""
+
+from collections.abc import Iterable
+
+from seatrial.core.deployment import EngineConfig
+from seatrial.core.scheduling import Chunk, SchedulerView, SequenceView, StepPlan
+from seatrial.policy.blocks import blocks_for, spare_blocks
+from seatrial.policy.room import Room
+
+
+class VllmV1:
+    """First come first served, chunked prefill, preemption by recomputation: docs/schedulers.md, to the letter."""
+
+    reserves = False
+    pads = False
+
+    def __init__(self, engine: EngineConfig) -> None:
+        self.max_num_seqs = engine.max_num_seqs
+        self.max_num_batched_tokens = engine.max_num_batched_tokens
+        self.max_decodes = engine.max_num_batched_tokens
+        self.max_chunk = engine.long_prefill_token_threshold or engine.max_num_batched_tokens
+        self.enable_chunked_prefill = engine.enable_chunked_prefill
+        self.reserve_full_isl = engine.scheduler_reserve_full_isl
+        self.watermark = engine.watermark or 0.0
+
+    def plan(self, view: SchedulerView) -> StepPlan:
+        budget = self.max_num_batched_tokens - view.num_decodes
+        num_free = view.num_free_blocks_after_decodes
+        if budget < 0 or num_free < 0:
+            return self.plan_in_order(view)
+        chunks: list[Chunk] = []
+        if view.prefills:
+            chunks = [self.chunk(seq, budget, view.block_size) for seq in view.prefills]
+            wanted = sum([chunk.num_tokens for chunk in chunks])
+            num_free -= sum([chunk.num_blocks - chunk.sequence.num_blocks for chunk in chunks])
+            # Order matters only to those who do not get all that they want; a lone prompt behind all decodes has what they leave.
+            alone_and_last = len(chunks) == 1 and view.last_running() is chunks[0].sequence
+            if num_free < 0 or not ((alone_and_last and 0 < wanted <= budget) or self.all_served(chunks, budget, wanted)):
+                return self.plan_in_order(view)
+            budget -= wanted
+        return self.admit(view, chunks, budget, num_free)
+
+    def chunk(self, seq: SequenceView, budget: int, block_size: int) -> Chunk:
+        computed = seq.num_computed_tokens
+        num_tokens = min(seq.num_tokens - computed, self.max_chunk, budget)
+        return Chunk(seq, num_tokens, blocks_for(computed + num_tokens, block_size))
+
+    def all_served(self, chunks: Iterable[Chunk], budget: int, wanted: int) -> bool:
+        """Whether the budget suffices for what each prompt would take had it all to itself."""
+        return wanted <= budget and all(
+            chunk.num_tokens == min(chunk.sequence.num_tokens - chunk.sequence.num_computed_tokens, self.max_chunk) for chunk in chunks
+        )
+
+    def plan_in_order(self, view: SchedulerView) -> StepPlan:
+        """The running pass sequence by sequence, where budget or blocks do not suffice for all."""
+        room = Room(view, list(view.running()), view.num_free_blocks)
+        budget = self.max_num_batched_tokens
+        chunks: list[Chunk] = []
+        place = 0
+        while place < len(room.queue) and budget > 0:
+            seq = room.queue[place]
+            if view.is_decode(seq):
+                served = room.take_for_decode(place)
+                num_tokens = 1
+            else:
+                chunk = self.chunk(seq, budget, view.block_size)
+                served = room.take(place, chunk.num_blocks - seq.num_blocks)
+                num_tokens = chunk.num_tokens
+                if served:
+                    chunks.append(chunk)
+            if not served:
+                break
+            budget -= num_tokens
+            place += 1
+        stalled = [seq for seq in room.queue[place:] if view.is_decode(seq)]
+        if room.closed:
+            return StepPlan(chunks, preempted=room.preempted, stalled=stalled)
+        return self.admit(view, chunks, budget, room.num_free_blocks, stalled)
+
+    def admit(self, view: SchedulerView, chunks: list[Chunk], budget: int, num_free: int, stalled: Iterable[SequenceView] = ()) -> StepPlan:
+        """Chunks of the waiting prompts, from the front, while budget, places and blocks last: nobody overtakes."""
+        num_admitted = 0
+        num_running = view.num_running
+        block_size = view.block_size
+        for seq in view.waiting:
+            if budget == 0 or num_running >= self.max_num_seqs:
+                break
+            num_tokens = num_missing = seq.num_tokens
+            if num_tokens > self.max_chunk:
+                num_tokens = self.max_chunk
+            if num_tokens > budget:
+                if not self.enable_chunked_prefill:
+                    break
+                num_tokens = budget
+            num_blocks = -(-num_tokens // block_size)
+            needed = -(-num_missing // block_size) if self.reserve_full_isl else num_blocks
+            if needed > num_free - spare_blocks(view, self.watermark, num_running):
+                break
+            chunks.append(Chunk(seq, num_tokens, num_blocks))
+            num_admitted += 1
+            num_running += 1
+            num_free -= num_blocks
+            budget -= num_tokens
+        return StepPlan(chunks, num_admitted, True, (), tuple(stalled))

@@ -1,0 +1,106 @@
+"""What a replica did, written down as it goes and summed up later, many entries at a time."""
+
+from collections.abc import Iterable
+from itertools import chain
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seatrial.core.batch import Batch
+from seatrial.core.record import EngineTotals, GapRuns
+
+Columns = NDArray[np.float64]
+
+
+class StepLog:
+    """Alive: runs of decode-only steps, steps that the scheduler planned, and gaps that are longer than the step that ended them.
+
+    - `runs`: start, first, increment, number of steps, gaps per step, rows, context, blocks held outside the decodes
+    - `steps`: start, duration, gaps, blocks held; the step's batch is in the same place of `batches`
+    - `late`: start of the step that ended the gap, the gap, how many such gaps
+    - `window_contexts`: the sum over a run of the window decode context, of models that have a window
+    """
+
+    __slots__ = ("batches", "late", "runs", "steps", "window_contexts")
+
+    def __init__(self) -> None:
+        self.clear()
+
+    def __len__(self) -> int:
+        return len(self.runs) + len(self.steps) + len(self.late)
+
+    def clear(self) -> None:
+        self.runs: list[tuple[float, float, float, int, int, int, int, int]] = []
+        self.steps: list[tuple[float, float, int, int]] = []
+        self.batches: list[Batch] = []
+        self.late: list[tuple[float, float, int]] = []
+        self.window_contexts: list[float] = []
+
+    def step(self, start: float, duration: float, gaps: int, held: int, batch: Batch) -> None:
+        self.steps.append((start, duration, gaps, held))
+        self.batches.append(batch)
+
+    def drain(self, totals: EngineTotals, block_size: int, reserves: bool) -> GapRuns:
+        """Add everything to `totals`, give back the gaps between tokens, and start afresh."""
+        runs, steps, batches, late = _columns(self.runs, 8), _columns(self.steps, 4), _columns(self.batches, 10), _columns(self.late, 3)
+        totals.window_pairs += float(batches[7].sum())
+        totals.window_prompt_context += int(batches[8].sum())
+        totals.window_decode_context += int(batches[9].sum() + sum(self.window_contexts))
+        self.clear()
+        _add_runs(totals, runs, 0 if reserves else block_size)
+        _add_steps(totals, steps, batches)
+        tokens = np.concatenate([runs[5], batches[1] + batches[4]])
+        _count_steps(totals, tokens, np.concatenate([runs[3], np.ones(len(steps[0]))]))
+        return _gap_runs(runs, steps, late)
+
+
+def _columns(rows: Iterable[tuple[float, ...]], width: int) -> Columns:
+    """One row of the result per field."""
+    return np.fromiter(chain.from_iterable(rows), np.float64).reshape(-1, width).T
+
+
+def _add_runs(totals: EngineTotals, runs: Columns, block_size: int) -> None:
+    """Between events the blocks of `n` decodes are taken as their tokens over the block size and half a block each."""
+    _, first, increment, steps, gaps, rows, context, held = runs
+    durations = steps * first + increment * (0.5 * steps * (steps - 1))
+    contexts = steps * context + gaps * (0.5 * steps * (steps - 1))
+    blocks = held + ((contexts / np.maximum(steps, 1) - gaps) / block_size + 0.5 * gaps if block_size else 0.0)
+    totals.num_steps += int(steps.sum())
+    totals.busy_time += float(durations.sum())
+    totals.num_decodes += int((steps * rows).sum())
+    totals.num_sampled += int((steps * rows).sum())
+    totals.decode_context += int(contexts.sum())
+    totals.kv_block_seconds += float((durations * blocks).sum())
+
+
+def _add_steps(totals: EngineTotals, steps: Columns, batches: Columns) -> None:
+    _, duration, _, held = steps
+    _, tokens, pairs, prompt_context, rows, context, sampled, *_ = batches
+    totals.num_steps += len(duration)
+    totals.busy_time += float(duration.sum())
+    totals.num_prompt_tokens += int(tokens.sum())
+    totals.prompt_pairs += float(pairs.sum())
+    totals.prompt_context += int(prompt_context.sum())
+    totals.num_decodes += int(rows.sum())
+    totals.decode_context += int(context.sum())
+    totals.num_sampled += int(sampled.sum())
+    totals.kv_block_seconds += float((duration * held).sum())
+
+
+def _count_steps(totals: EngineTotals, tokens: Columns, steps: Columns) -> None:
+    counts = np.bincount(tokens.astype(np.int64), steps) if len(tokens) else np.zeros(0)
+    for num_tokens in np.flatnonzero(counts).tolist():
+        totals.steps_by_tokens[num_tokens] = totals.steps_by_tokens.get(num_tokens, 0) + round(counts[num_tokens])
+
+
+def _gap_runs(runs: Columns, steps: Columns, late: Columns) -> GapRuns:
+    num_single = len(steps[0]) + len(late[0])
+    gaps = GapRuns(
+        np.concatenate([runs[0], steps[0], late[0]]),
+        np.concatenate([runs[1], steps[1], late[1]]),
+        np.concatenate([runs[2], np.zeros(num_single)]),
+        np.concatenate([runs[3], np.ones(num_single)]).astype(np.int64),
+        np.concatenate([runs[4], steps[2], late[2]]).astype(np.int64),
+    )
+    real = gaps.num_gaps > 0
+    return GapRuns(gaps.time[real], gaps.first[real], gaps.increment[real], gaps.num_steps[real], gaps.num_gaps[real])

@@ -1,0 +1,59 @@
+"""A request on its way through a replica."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from seatrial.sim.decodes import DecodeSet
+
+
+class Sequence:
+    """How far a request has come. Alive: the replica moves it on.
+
+    While it decodes, its counts stand still and `offset` says the truth: at decode step `s` it has `offset + s` computed tokens
+    (see `DecodeSet`). `num_output_tokens` is the future; the views in `core.scheduling` do not show it.
+    """
+
+    __slots__ = (
+        "arrival_time",
+        "finish_step",
+        "finish_time",
+        "first_token_time",
+        "home",
+        "join_step",
+        "last_token_time",
+        "num_blocks",
+        "num_computed_tokens",
+        "num_output_tokens",
+        "num_preemptions",
+        "num_prompt_tokens",
+        "num_tokens",
+        "offset",
+        "ready_time",
+        "row",
+        "start_time",
+        "status",
+        "window_step",
+    )  # fmt: skip
+
+    def __init__(self, row: int, arrival_time: float, ready_time: float, num_prompt_tokens: int, num_output_tokens: int) -> None:
+        self.row = row
+        self.arrival_time = arrival_time
+        self.ready_time = ready_time  # when the scheduler sees it
+        self.num_prompt_tokens = num_prompt_tokens
+        self.num_output_tokens = num_output_tokens
+        self.num_tokens = num_prompt_tokens  # prompt + generated, as of the last step outside steady decode
+        self.num_computed_tokens = 0  # as of the same step
+        self.num_blocks = 0  # as of the same step
+        self.start_time: float | None = None
+        self.first_token_time: float | None = None
+        self.finish_time: float | None = None
+        self.num_preemptions = 0
+        self.finish_step = -1  # the decode step after which it is done; -1 while it is not decoding
+
+    # Set when it joins a set of decodes, meaningless before.
+    home: "DecodeSet"
+    offset: int
+    join_step: int
+    last_token_time: float
+    window_step: int
+    status: int  # set when it ends

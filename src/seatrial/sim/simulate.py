@@ -1,0 +1,70 @@
+"""A workload on a replica, from the first arrival to the last token."""
+
+from collections.abc import Iterator
+from heapq import heappop, heappush
+from math import inf
+
+from seatrial.core.request import Workload
+from seatrial.sim.recorder import Recorder
+from seatrial.sim.replica import Replica
+
+ARRIVALS_AT_ONCE = 4096
+
+
+def simulate(workload: Workload, replica: Replica, recorder: Recorder) -> None:
+    """Run it all; the recorder takes what the replica writes down."""
+    if workload.has_follow_ups:
+        _simulate_with_follow_ups(workload, replica, recorder)
+    else:
+        _simulate_open_loop(workload, replica, recorder)
+    recorder.flush(replica, final=True)
+
+
+def _simulate_open_loop(workload: Workload, replica: Replica, recorder: Recorder) -> None:
+    before = replica.cost.request_overhead.before
+    for chunk in workload.chunks():
+        for start in range(0, len(chunk), ARRIVALS_AT_ONCE):
+            part = slice(start, start + ARRIVALS_AT_ONCE)
+            times = chunk.arrival_time[part]
+            columns = (chunk.row[part], times, times + before, chunk.num_prompt_tokens[part], chunk.num_output_tokens[part])
+            for row, time, ready, num_prompt, num_output in zip(*[column.tolist() for column in columns]):
+                if replica.now < ready:
+                    replica.run_until(ready)
+                replica.arrive(row, time, ready, num_prompt, num_output)
+            recorder.flush(replica)
+    replica.run_until(inf)
+
+
+Pending = tuple[float, int, int, int]  # arrival time, row, prompt tokens, output tokens
+
+
+def _simulate_with_follow_ups(workload: Workload, replica: Replica, recorder: Recorder) -> None:
+    """As above, but a request that ends may cause others, at that very moment or later: so the replica stops whenever one ends."""
+    before, after = replica.cost.request_overhead
+    known = _one_by_one(workload)
+    caused: list[Pending] = []
+    coming = next(known, None)
+    num_seen = 0
+    while True:
+        head = min((pending for pending in (coming, caused[0] if caused else None) if pending), default=None)
+        replica.run_until(head[0] + before if head else inf, stop_at_end=True)
+        if len(replica.ended) == num_seen:
+            if head is None:
+                return
+            if head is coming:
+                coming = next(known, None)
+            else:
+                heappop(caused)
+            time, row, num_prompt, num_output = head
+            replica.arrive(row, time, time + before, num_prompt, num_output)
+        for seq in replica.ended[num_seen:]:
+            end = seq.arrival_time if seq.finish_time is None else seq.finish_time + after
+            for request, num_output in workload.follow_ups(seq.row, end):
+                heappush(caused, (request.arrival_time, request.row, request.num_prompt_tokens, num_output))
+        recorder.flush(replica)
+        num_seen = len(replica.ended)
+
+
+def _one_by_one(workload: Workload) -> Iterator[Pending]:
+    for chunk in workload.chunks():
+        yield from zip(*[c.tolist() for c in (chunk.arrival_time, chunk.row, chunk.num_prompt_tokens, chunk.num_output_tokens)])

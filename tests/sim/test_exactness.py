@@ -1,0 +1,128 @@
+"""The engine and the naive reference agree on everything: times, preemptions, blocks, gaps, sums of work."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis.strategies import SearchStrategy
+
+from reference import SCHEDULERS, Sums
+from reference import simulate as simulate_naively
+from seatrial.core.batch import Batch, DecodeLaw, RequestOverhead
+from seatrial.core.deployment import EngineConfig
+from seatrial.core.record import GapRuns, RequestRecords, Status
+from seatrial.core.request import Arrival, Request
+from seatrial.policy.schedulers import make_scheduler
+from seatrial.sim.pipeline import make_replica
+from seatrial.sim.recorder import Recorder
+from seatrial.sim.simulate import simulate
+from seatrial.testing.workloads import Given
+from strategies import Case, cases
+
+
+class Windowed:
+    """The case's affine cost, with the sliding-window sums made to count."""
+
+    request_overhead = RequestOverhead(0.0, 0.0)
+
+    def __init__(self, case: Case) -> None:
+        self.cost = case.cost
+        self.attention_window = case.window
+        self.per_window_context = case.cost.per_context_token / 2 if case.window else 0.0
+
+    def step_time(self, batch: Batch) -> float:
+        windows = batch.window_pairs + batch.window_prompt_context + batch.window_decode_context
+        return self.cost(Sums(*batch)) + self.per_window_context * windows
+
+    def decode_law(self, num_decodes: int, context: int) -> DecodeLaw:
+        cost = self.cost
+        # Broken into pieces where nothing changes, to see that pieces are respected.
+        low = context // 64 * 64
+        return DecodeLaw(cost.base + cost.per_decode * num_decodes, cost.per_context_token, self.per_window_context, low, low + 64)
+
+
+def sail(case: Case) -> tuple[dict[int, tuple], np.ndarray, Recorder]:
+    """Outcomes by row, sorted gaps, and the recorder, of the engine."""
+    config = case.config
+    engine = EngineConfig(
+        max_num_seqs=config.max_num_seqs,
+        max_num_batched_tokens=config.max_num_batched_tokens,
+        max_model_len=config.max_model_len,
+        block_size=config.block_size,
+        watermark=config.watermark,
+        long_prefill_token_threshold=config.long_prefill_token_threshold,
+        enable_chunked_prefill=config.enable_chunked_prefill,
+        scheduler_reserve_full_isl=config.scheduler_reserve_full_isl,
+    )
+    replica = make_replica(Windowed(case), make_scheduler(config.scheduler, engine), engine, config.num_blocks, config.pipeline_parallel)
+    records: list[RequestRecords] = []
+    gaps: list[GapRuns] = []
+    recorder = Recorder(records.append, gaps.append)
+    workload = Given([Arrival(Request(i, row.arrival, row.prompt), row.output) for i, row in enumerate(case.rows)])
+    simulate(workload, replica, recorder)
+    outcomes = {}
+    for some in records:
+        for i in range(len(some)):
+            done = some.status[i] == Status.COMPLETED
+            facts = (some.queue_time[i], some.first_token_time[i], some.finish_time[i], some.num_preemptions[i])
+            outcomes[int(some.row[i])] = (done, *facts)
+    return outcomes, np.sort(np.concatenate([expand(some) for some in gaps])), recorder
+
+
+def expand(runs: GapRuns) -> np.ndarray:
+    rows = zip(runs.first, runs.increment, runs.num_steps, runs.num_gaps)
+    return np.concatenate(
+        [np.repeat(first + increment * np.arange(steps), gaps) for first, increment, steps, gaps in rows] or [np.zeros(0)]
+    )
+
+
+def check(case: Case) -> None:
+    ours, gaps, recorder = sail(case)
+    naive = simulate_naively(case.rows, case.config, lambda sums: Windowed(case).step_time(Batch(*sums)), window=case.window)
+    close = partial(pytest.approx, rel=1e-9, abs=1e-12)
+    assert len(ours) == len(case.rows)
+    for row, outcome in enumerate(naive.outcomes):
+        done, queue_time, first_token, finish, num_preemptions = ours[row]
+        assert done == (outcome.status == "completed")
+        if done:
+            assert (queue_time, first_token, finish) == close((outcome.queue_time, outcome.first_token, outcome.finish))
+            assert num_preemptions == outcome.num_preemptions
+    assert gaps == close(np.sort(naive.gaps))
+    totals = recorder.totals
+    assert totals.num_steps == naive.num_steps
+    assert totals.num_preemptions == naive.num_preemptions
+    assert totals.peak_blocks == naive.peak_blocks
+    sums = np.array([step.sums for step in naive.steps]).sum(axis=0) if naive.steps else np.zeros(10)
+    _, tokens, pairs, prompt_context, rows, context, sampled, window_pairs, window_prompt_context, window_context = sums.tolist()
+    assert (totals.num_prompt_tokens, totals.prompt_pairs, totals.prompt_context) == (tokens, pairs, prompt_context)
+    assert (totals.num_decodes, totals.decode_context, totals.num_sampled) == (rows, context, sampled)
+    if case.window:
+        windowed = (totals.window_pairs, totals.window_prompt_context, totals.window_decode_context)
+        assert windowed == (window_pairs, window_prompt_context, window_context)
+    assert sum(totals.steps_by_tokens.values()) == naive.num_steps
+
+
+def hunt(strategy: SearchStrategy[Case], max_examples: int) -> None:
+    @settings(max_examples=max_examples, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @given(strategy)
+    def look(case: Case) -> None:
+        check(case)
+
+    look()
+
+
+@pytest.mark.parametrize("scheduler", sorted(SCHEDULERS))
+def test_the_engine_equals_the_naive_reference(scheduler):
+    hunt(cases(scheduler), 400)
+
+
+@pytest.mark.parametrize("scheduler", sorted(SCHEDULERS))
+def test_a_pipeline_equals_the_naive_reference(scheduler):
+    hunt(cases(scheduler, max_pipeline_parallel=4), 300)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheduler", sorted(SCHEDULERS))
+def test_the_engine_equals_the_naive_reference_over_a_long_hunt(scheduler):
+    hunt(cases(scheduler, max_rows=40, max_pipeline_parallel=3), 5000)
