@@ -7,6 +7,7 @@ plus `s // block_size` each, plus one for each member whose residue `-offset % b
 """
 
 from heapq import heappop, heappush
+from sys import maxsize
 
 from seatrial.sim.sequence import Sequence
 
@@ -63,23 +64,11 @@ class DecodeSet:
             seq.last_token_time = self.last_run_time
         if seq.last_token_time in self.laggards:
             self.laggards[seq.last_token_time] -= 1
-        seq.finish_step = -1
         self.forget(seq)
-
-    def pop_finished(self) -> list[Sequence]:
-        """Members that have just taken their last token, by row; they are taken out."""
-        heap, step = self.heap, self.step
-        done = []
-        while heap and heap[0][0] <= step:
-            finish, _, seq = heappop(heap)
-            if seq.finish_step == finish:
-                seq.finish_step = -1
-                self.forget(seq)
-                done.append(seq)
-        return done
 
     def forget(self, seq: Sequence) -> None:
         """Take a member out of the sums as they stand at the current step."""
+        seq.finish_step = -1
         offset = seq.offset
         self.block_base += -offset // self.block_size
         self.residues[-offset % self.block_size] -= 1
@@ -109,21 +98,13 @@ class DecodeSet:
             steps += 1
         return steps
 
-    def steps_to_event(self) -> int:
-        """Steps until the next member is done or has its window full. At least one: what is due has been handled."""
-        due = self.heap[0][0]
-        if self.window_heap and self.window_heap[0][0] < due:
-            due = self.window_heap[0][0]
-        return due - self.step
-
     def advance(self, num_steps: int, now: float) -> None:
         """Take `num_steps` steps, the last of which ends at `now`. Nobody may be due, or fill its window, before that."""
+        if self.window is not None:
+            self.advance_windows(num_steps)
         self.step += num_steps
         self.context += num_steps * self.count
         self.last_run_time = now
-        if self.window is not None:
-            self.window_context += num_steps * self.window_growth
-            self.close_windows()
 
     # --- whose last token is how old ---
 
@@ -153,9 +134,15 @@ class DecodeSet:
             self.window_growth -= 1
             seq.window_step = -1
 
-    def close_windows(self) -> None:
-        while self.window_heap and self.window_heap[0][0] <= self.step:
-            step, _, seq = heappop(self.window_heap)
-            if seq.window_step == step:
+    def steps_to_full_window(self) -> int:
+        """Steps until the next member has its window full. At least one."""
+        return self.window_heap[0][0] - self.step if self.window_heap else maxsize
+
+    def advance_windows(self, num_steps: int) -> None:
+        step = self.step + num_steps
+        self.window_context += num_steps * self.window_growth
+        while self.window_heap and self.window_heap[0][0] <= step:
+            full, _, seq = heappop(self.window_heap)
+            if seq.window_step == full:
                 self.window_growth -= 1
                 seq.window_step = -1

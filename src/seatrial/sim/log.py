@@ -1,7 +1,8 @@
 """What a replica did, written down as it goes and summed up later, many entries at a time."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from itertools import chain
+from struct import pack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ class StepLog:
     """Alive: runs of decode-only steps, steps that the scheduler planned, and gaps that are longer than the step that ended them.
 
     - `runs`: start, first, increment, number of steps, gaps per step, rows, context, blocks held outside the decodes
-    - `steps`: start, duration, gaps, blocks held; the step's batch is in the same place of `batches`
+    - `steps`: start, duration, gaps, blocks held outside the decodes; the step's batch is in the same place of `batches`
     - `late`: start of the step that ended the gap, the gap, how many such gaps
     - `window_contexts`: the sum over a run of the window decode context, of models that have a window
     """
@@ -36,9 +37,8 @@ class StepLog:
         self.late: list[tuple[float, float, int]] = []
         self.window_contexts: list[float] = []
 
-    def step(self, start: float, duration: float, gaps: int, held: int, batch: Batch) -> None:
-        self.steps.append((start, duration, gaps, held))
-        self.batches.append(batch)
+    def window_run(self, steps: int, context: int, growth: int) -> None:
+        self.window_contexts.append(steps * context + growth * (0.5 * steps * (steps - 1)))
 
     def drain(self, totals: EngineTotals, block_size: int, reserves: bool) -> GapRuns:
         """Add everything to `totals`, give back the gaps between tokens, and start afresh."""
@@ -48,33 +48,33 @@ class StepLog:
         totals.window_decode_context += int(batches[9].sum() + sum(self.window_contexts))
         self.clear()
         _add_runs(totals, runs, 0 if reserves else block_size)
-        _add_steps(totals, steps, batches)
+        _add_steps(totals, steps, batches, 0 if reserves else block_size)
         tokens = np.concatenate([runs[5], batches[1] + batches[4]])
         _count_steps(totals, tokens, np.concatenate([runs[3], np.ones(len(steps[0]))]))
         return _gap_runs(runs, steps, late)
 
 
-def _columns(rows: Iterable[tuple[float, ...]], width: int) -> Columns:
+def _columns(rows: Sequence[tuple[float, ...]], width: int) -> Columns:
     """One row of the result per field."""
-    return np.fromiter(chain.from_iterable(rows), np.float64).reshape(-1, width).T
+    packed = pack(f"{len(rows) * width}d", *chain.from_iterable(rows))  # takes numbers of both kinds much faster than NumPy does
+    return np.frombuffer(packed, np.float64).reshape(-1, width).T
 
 
 def _add_runs(totals: EngineTotals, runs: Columns, block_size: int) -> None:
-    """Between events the blocks of `n` decodes are taken as their tokens over the block size and half a block each."""
     _, first, increment, steps, gaps, rows, context, held = runs
-    durations = steps * first + increment * (0.5 * steps * (steps - 1))
-    contexts = steps * context + gaps * (0.5 * steps * (steps - 1))
-    blocks = held + ((contexts / np.maximum(steps, 1) - gaps) / block_size + 0.5 * gaps if block_size else 0.0)
+    pairs = 0.5 * steps * (steps - 1)
+    durations = steps * first + increment * pairs
+    contexts = steps * context + gaps * pairs
     totals.num_steps += int(steps.sum())
     totals.busy_time += float(durations.sum())
     totals.num_decodes += int((steps * rows).sum())
     totals.num_sampled += int((steps * rows).sum())
     totals.decode_context += int(contexts.sum())
-    totals.kv_block_seconds += float((durations * blocks).sum())
+    totals.kv_block_seconds += float((durations * (held + _decode_blocks(contexts / np.maximum(steps, 1), gaps, block_size))).sum())
 
 
-def _add_steps(totals: EngineTotals, steps: Columns, batches: Columns) -> None:
-    _, duration, _, held = steps
+def _add_steps(totals: EngineTotals, steps: Columns, batches: Columns, block_size: int) -> None:
+    _, duration, gaps, held = steps
     _, tokens, pairs, prompt_context, rows, context, sampled, *_ = batches
     totals.num_steps += len(duration)
     totals.busy_time += float(duration.sum())
@@ -84,7 +84,12 @@ def _add_steps(totals: EngineTotals, steps: Columns, batches: Columns) -> None:
     totals.num_decodes += int(rows.sum())
     totals.decode_context += int(context.sum())
     totals.num_sampled += int(sampled.sum())
-    totals.kv_block_seconds += float((duration * held).sum())
+    totals.kv_block_seconds += float((duration * (held + _decode_blocks(context, gaps, block_size))).sum())
+
+
+def _decode_blocks(context: Columns, count: Columns, block_size: int) -> Columns | float:
+    """About how many growing blocks decodes of so much context hold: their tokens over the block size, and half a block each."""
+    return context / block_size + 0.5 * count * (1 - 1 / block_size) if block_size else 0.0
 
 
 def _count_steps(totals: EngineTotals, tokens: Columns, steps: Columns) -> None:

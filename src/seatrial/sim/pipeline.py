@@ -112,7 +112,8 @@ class PipelinedReplica(Replica):
         return bool(self.waiting or self.prefills) or count > self.scheduler.max_decodes or self.blocks_after(1) > self.num_blocks
 
     def launch(self, plan: StepPlan) -> None:
-        batch, done, used = self.start_step(plan)
+        done: list[Sequence] = []
+        batch = self.start_step(plan, done)
         lane = DecodeSet(self.block_size, self.window)
         if plan.run_decodes:
             self.decodes, lane = lane, self.decodes
@@ -123,7 +124,7 @@ class PipelinedReplica(Replica):
         self.num_held_blocks += num_blocks
         self.num_in_flight.update(chunk.sequence.row for chunk in plan.chunks)
         end = self.flow_through(self.cost.step_time(batch))
-        self.in_flight.append(Flight(plan._replace(stalled=()), batch, done, lane, num_blocks, used, self.now, end))
+        self.in_flight.append(Flight(plan._replace(stalled=()), batch, done, lane, num_blocks, self.num_held_blocks, self.now, end))
 
     def rejoin(self, plan: StepPlan) -> None:
         """The stalled are ready again, for the next batch."""
@@ -153,7 +154,8 @@ class PipelinedReplica(Replica):
             self.log.late.append((flight.start, flight.end - flight.start, gaps))
         # Batches overlap; each counts the time that none before it has covered.
         start = max(flight.start, self.last_end)
-        self.log.step(start, flight.end - start, 0, flight.num_used_blocks, flight.batch)
+        self.log.steps.append((start, flight.end - start, 0, flight.num_used_blocks))
+        self.log.batches.append(flight.batch)
         self.last_end = flight.end
         self.is_moment = True
 

@@ -1,8 +1,10 @@
 """What a run leaves behind: ended sequences as rows, steps as totals, handed on in columns."""
 
+from array import array
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from seatrial.core.batch import RequestOverhead
 from seatrial.core.record import EngineTotals, GapRuns, RequestRecords
@@ -35,16 +37,24 @@ class Recorder:
 
 def records_of(sequences: list[Sequence], overhead: RequestOverhead) -> RequestRecords:
     """Rows in the order they ended. A client sees a token `overhead.after` seconds after the step that made it."""
-    ready = np.array([seq.ready_time for seq in sequences], np.float64)
+    arrival_time = _floats([seq.arrival_time for seq in sequences])
     return RequestRecords(
-        row=np.array([seq.row for seq in sequences], np.int64),
-        arrival_time=np.array([seq.arrival_time for seq in sequences], np.float64),
-        num_prompt_tokens=np.array([seq.num_prompt_tokens for seq in sequences], np.int64),
-        num_output_tokens=np.array([seq.num_output_tokens for seq in sequences], np.int64),
+        row=_integers([seq.row for seq in sequences]),
+        arrival_time=arrival_time,
+        num_prompt_tokens=_integers([seq.num_prompt_tokens for seq in sequences]),
+        num_output_tokens=_integers([seq.num_output_tokens for seq in sequences]),
         num_cached_tokens=np.zeros(len(sequences), np.int64),
-        queue_time=np.array([seq.start_time for seq in sequences], np.float64) - ready,
-        first_token_time=np.array([seq.first_token_time for seq in sequences], np.float64) + overhead.after,
-        finish_time=np.array([seq.finish_time for seq in sequences], np.float64) + overhead.after,
-        num_preemptions=np.array([seq.num_preemptions for seq in sequences], np.int64),
-        status=np.array([seq.status for seq in sequences], np.int8),
+        queue_time=_floats([seq.start_time for seq in sequences]) - (arrival_time + overhead.before),
+        first_token_time=_floats([seq.first_token_time for seq in sequences]) + overhead.after,
+        finish_time=_floats([seq.finish_time for seq in sequences]) + overhead.after,
+        num_preemptions=_integers([seq.num_preemptions for seq in sequences]),
+        status=_integers([seq.status for seq in sequences]).astype(np.int8),
     )
+
+
+def _floats(values: list[float]) -> NDArray[np.float64]:
+    return np.frombuffer(array("d", values), np.float64)
+
+
+def _integers(values: list[int]) -> NDArray[np.int64]:
+    return np.frombuffer(array("q", values), np.int64)

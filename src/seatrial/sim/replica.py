@@ -7,7 +7,8 @@ of memory.
 
 from collections import deque
 from collections.abc import Iterable
-from math import ceil, sqrt
+from heapq import heappop
+from math import sqrt
 
 from seatrial.core.batch import Batch, DecodeLaw, StepCost
 from seatrial.core.deployment import EngineConfig
@@ -44,6 +45,7 @@ class Replica:
         self.log = StepLog()
         self.num_preemptions = 0
         self.peak_blocks = 0
+        self.stops_at_end = False
 
     # --- what a scheduler may know ---
 
@@ -90,7 +92,7 @@ class Replica:
 
         False if it could never run: then it has ended, rejected.
         """
-        seq = Sequence(row, arrival_time, ready_time, num_prompt_tokens, num_output_tokens)
+        seq = Sequence(row, arrival_time, num_prompt_tokens, num_output_tokens)
         num_tokens = num_prompt_tokens + num_output_tokens
         if num_tokens > self.max_model_len or (num_tokens - 2) // self.block_size >= self.num_blocks:
             seq.status = Status.REJECTED
@@ -109,6 +111,7 @@ class Replica:
         `now` is then the end of the last step, which may lie past the horizon, or stays where the replica fell idle.
         """
         max_decodes = self.scheduler.max_decodes
+        self.stops_at_end = stop_at_end
         num_ended = len(self.ended)
         while self.now < horizon:
             if self.waiting or self.prefills or self.decodes.count > max_decodes:
@@ -127,33 +130,39 @@ class Replica:
                 return
 
     def coast(self, horizon: float) -> None:
-        """Decode only, as many steps as are alike: until the horizon, a finish, a full window, or no more free blocks.
+        """Decode only, until the horizon, shortage of blocks, or, where somebody waits, a finish.
 
-        Step `i` of them takes `first + i * increment`, so `k` of them take `k * first + increment * k * (k - 1) / 2`.
+        Runs of steps that are alike are taken at once: up to a finish, a full window, a new piece of the cost's law. Step `i` of a run
+        takes `first + i * increment`, so `k` of them take `k * first + increment * k * (k - 1) / 2`.
         """
-        decodes = self.decodes
-        count, context = decodes.count, decodes.context
-        rows = count + decodes.num_padding
-        law = self.laws.get(rows)
-        if law is None or not law.min_context <= context <= law.max_context:
-            law = self.laws[rows] = self.cost.decode_law(rows, context)
-        first = law[0] + law[1] * context
-        increment = law[1] * count
-        if self.window is not None:
-            first += law[2] * decodes.window_context
-            increment += law[2] * decodes.window_growth
-        steps = 1 if decodes.laggards else decodes.steps_to_event()
-        if context + steps * count > law[4]:
-            steps = 1 + int((law[4] - context) // count)
-        start = self.now
-        duration = steps * first + increment * (0.5 * steps * (steps - 1))
-        if start + duration > horizon:
-            steps, duration = self.stop_at(horizon, first, increment)
-            if not steps:
-                return
-        if not self.reserves:
-            most = self.num_held_blocks + decodes.most_blocks_after(steps)
-            if most > self.peak_blocks or most > self.num_blocks:
+        decodes, heap, laws = self.decodes, self.decodes.heap, self.laws
+        now = self.now
+        while now < horizon:
+            count, context, step = decodes.count, decodes.context, decodes.step
+            rows = count + decodes.num_padding
+            law = laws.get(rows)
+            if law is None or not law.min_context <= context <= law.max_context:
+                law = laws[rows] = self.cost.decode_law(rows, context)
+            base, per_context, per_window_context, _, max_context = law
+            first = base + per_context * context
+            increment = per_context * count
+            steps = heap[0][0] - step
+            if self.window is not None:
+                first += per_window_context * decodes.window_context
+                increment += per_window_context * decodes.window_growth
+                steps = min(steps, decodes.steps_to_full_window())
+            if decodes.laggards:
+                steps = 1
+            if context + steps * count > max_context:
+                steps = 1 + int((max_context - context) // count)
+            duration = steps * first + increment * (0.5 * steps * (steps - 1))
+            if now + duration > horizon:
+                steps, duration = self.stop_at(horizon, first, increment)
+                if not steps:
+                    return
+            # At most so many blocks are held at the end; to count them costs more.
+            most = self.num_held_blocks + decodes.block_base + ((step + steps) // decodes.block_size + 1) * count
+            if most > self.peak_blocks and not self.reserves:
                 affordable = self.grow(steps)
                 if not affordable:
                     self.run_short_of_blocks()
@@ -161,22 +170,27 @@ class Replica:
                 if affordable < steps:
                     steps = affordable
                     duration = steps * first + increment * (0.5 * steps * (steps - 1))
-        self.now = end = start + duration
-        gaps = self.log_late_gaps(decodes, start, end) if decodes.laggards else count
-        self.log.runs.append((start, first, increment, steps, gaps, rows, context, self.num_held_blocks))
-        if self.window is not None:
-            growth = decodes.window_growth * (0.5 * steps * (steps - 1))
-            self.log.window_contexts.append(steps * decodes.window_context + growth)
-        decodes.advance(steps, end)
-        if decodes.heap[0][0] <= decodes.step:
-            self.end_decodes(decodes)
+            start, self.now = now, now + duration
+            now = self.now
+            gaps = self.log_late_gaps(decodes, start, now) if decodes.laggards else count
+            self.log.runs.append((start, first, increment, steps, gaps, rows, context, self.num_held_blocks))
+            if self.window is not None:
+                self.log.window_run(steps, decodes.window_context, decodes.window_growth)
+                decodes.advance_windows(steps)
+            decodes.step = step = step + steps
+            decodes.context = context + steps * count
+            decodes.last_run_time = now
+            if heap[0][0] <= step:
+                self.end_decodes(decodes, now)
+                if self.stops_at_end or self.waiting or not decodes.count:
+                    return
 
     def stop_at(self, horizon: float, first: float, increment: float) -> tuple[int, float]:
         """How many steps of a run that passes the horizon to take, and how long they are: up to the first that ends at or after it."""
         return steps_until(horizon, self.now, first, increment)
 
     def grow(self, steps: int) -> int:
-        """How many of `steps` decode steps the blocks allow; notes the most blocks that were ever held."""
+        """How many of `steps` decode steps the blocks allow. Notes the most blocks that were ever held."""
         used = self.blocks_after(steps)
         if used > self.num_blocks:
             steps = self.decodes.steps_within(self.num_blocks - self.num_held_blocks)
@@ -190,38 +204,46 @@ class Replica:
     def take_step(self, plan: StepPlan) -> None:
         """Do what the scheduler decided, once."""
         start, decodes = self.now, self.decodes
-        batch, done, used = self.start_step(plan)
+        done: list[Sequence] = []
+        batch = self.start_step(plan, done)
+        held = self.num_held_blocks
         duration = self.cost.step_time(batch)
         self.now = end = start + duration
         gaps = self.end_step(plan, decodes, done, start, end)
-        self.log.step(start, duration, gaps, used, batch)
+        self.log.steps.append((start, duration, gaps, held))
+        self.log.batches.append(batch)
 
-    def start_step(self, plan: StepPlan) -> tuple[Batch, list[Sequence], int]:
+    def start_step(self, plan: StepPlan, done: list[Sequence]) -> Batch:
         """Preempt, stall, admit, hand out blocks, and count the chunks' tokens as computed.
 
-        Gives the sums of the step's work, the sequences whose prompt it completes, and the blocks held.
+        Gives the sums of the step's work; appends to `done` the sequences whose prompt it completes.
         """
         if plan.preempted or plan.stalled:
             self.make_way(plan)
-        decodes, members = self.decodes, self.members
-        num_prompts = num_prompt_tokens = pairs = prompt_context = rows = context = 0
+        members, decodes = self.members, self.decodes
+        for _ in range(plan.num_admitted):
+            seq = self.waiting.popleft()
+            members[seq.row] = seq
+            if seq.start_time != seq.start_time:  # not a number yet: it is its first time
+                seq.start_time = self.now
+        windowed = (0.0, 0, 0) if self.window is None else self.window_work(plan)
+        rows = context = num_prompts = num_prompt_tokens = pairs = prompt_context = 0
         if plan.run_decodes:
             rows, context = decodes.count + decodes.num_padding, decodes.context
-        for _ in range(plan.num_admitted):
-            self.admit(self.waiting.popleft())
-        windowed = (0.0, 0, 0) if self.window is None else self.window_work(plan)
-        done = []
+        num_sampled = rows
+        held = self.num_held_blocks
         for view, num_tokens, num_blocks in plan.chunks:
             seq = members[view.row]
             offset = seq.num_computed_tokens
             seq.num_computed_tokens = end = offset + num_tokens
             if end == seq.num_tokens:
+                num_sampled += 1
                 done.append(seq)
                 if seq.num_blocks:  # it had begun before
                     self.prefills.remove(seq)
             elif not seq.num_blocks:
                 self.prefills.append(seq)
-            self.num_held_blocks += num_blocks - seq.num_blocks
+            held += num_blocks - seq.num_blocks
             seq.num_blocks = num_blocks
             if num_tokens == 1 and end == seq.num_tokens and offset >= seq.num_prompt_tokens:  # a decode in all but name
                 rows += 1
@@ -231,11 +253,10 @@ class Replica:
                 num_prompt_tokens += num_tokens
                 pairs += num_tokens * offset + num_tokens * (num_tokens + 1) // 2
                 prompt_context += end
-        used = self.blocks_after(1 if plan.run_decodes else 0)
-        if used > self.peak_blocks:
-            self.peak_blocks = used
-        sampled = len(done) + (decodes.count + decodes.num_padding if plan.run_decodes else 0)
-        return Batch(num_prompts, num_prompt_tokens, pairs, prompt_context, rows, context, sampled, *windowed), done, used
+        self.num_held_blocks = held
+        if held + decodes.most_blocks_after(1) > self.peak_blocks:
+            self.peak_blocks = max(self.peak_blocks, self.blocks_after(1 if plan.run_decodes else 0))
+        return Batch(num_prompts, num_prompt_tokens, pairs, prompt_context, rows, context, num_sampled, *windowed)
 
     def end_step(self, plan: StepPlan, decodes: DecodeSet, done: Iterable[Sequence], start: float, end: float) -> int:
         """Tokens come out: of the decodes and of the prompts that are now complete. Gives the number of gaps as long as the step."""
@@ -245,54 +266,61 @@ class Replica:
         elif decodes.count:
             gaps = self.log_late_gaps(decodes, start, end) if decodes.laggards else decodes.count
             decodes.advance(1, end)
+            if decodes.heap[0][0] <= decodes.step:
+                self.end_decodes(decodes, end)
         for view in plan.stalled:
             seq = self.members[view.row]
             self.join(seq, decodes, seq.last_token_time)
             decodes.fall_behind(seq.last_token_time)
-        if decodes.heap and decodes.heap[0][0] <= decodes.step:
-            self.end_decodes(decodes)
         for seq in done:
             self.emit(seq, decodes, start, end)
         return gaps
 
     # --- what happens to a sequence ---
 
-    def admit(self, seq: Sequence) -> None:
-        self.members[seq.row] = seq
-        if seq.start_time is None:
-            seq.start_time = self.now
-
     def emit(self, seq: Sequence, decodes: DecodeSet, start: float, end: float) -> None:
         """A prompt is complete (or computed anew) and its next token comes out; from here on it decodes."""
-        if seq.first_token_time is None:
+        if seq.first_token_time != seq.first_token_time:
             seq.first_token_time = end
         else:
             self.log.late.append((start, end - seq.last_token_time, 1))
         seq.num_tokens += 1
         if seq.num_tokens == seq.num_prompt_tokens + seq.num_output_tokens:
-            self.complete(seq, end, seq.num_blocks)
-            return
-        self.join(seq, decodes, end)
+            self.complete(seq, end)
+            self.release(seq)
+        else:
+            self.join(seq, decodes, end)
 
-    def end_decodes(self, decodes: DecodeSet) -> None:
+    def join(self, seq: Sequence, decodes: DecodeSet, last_token_time: float) -> None:
+        """Put it among the decodes, which count its blocks from now on."""
+        decodes.join(seq, last_token_time)
+        if not self.reserves:
+            self.num_held_blocks -= seq.num_blocks
+
+    def end_decodes(self, decodes: DecodeSet, end: float) -> None:
         """Those that have taken their last token leave."""
-        for seq in decodes.pop_finished():
-            self.complete(seq, decodes.last_run_time, seq.num_blocks if self.reserves else 0)
+        heap, step = decodes.heap, decodes.step
+        while heap and heap[0][0] <= step:
+            finish, _, seq = heappop(heap)
+            if seq.finish_step == finish:
+                decodes.forget(seq)
+                self.complete(seq, end)
+                if self.reserves:
+                    self.release(seq)
 
-    def complete(self, seq: Sequence, end: float, num_held_blocks: int) -> None:
+    def complete(self, seq: Sequence, end: float) -> None:
         seq.finish_time = end
         seq.status = Status.COMPLETED
         del self.members[seq.row]
         self.ended.append(seq)
-        if self.scheduler.pads:
-            self.pad(num_held_blocks)
-        else:
-            self.num_held_blocks -= num_held_blocks
 
-    def pad(self, num_blocks: int) -> None:
-        """A finished row of a static batch computes along, on its blocks, until the whole batch has ended."""
+    def release(self, seq: Sequence) -> None:
+        """Give back the blocks that a completed sequence holds itself, now or when its batch has ended."""
+        if not self.scheduler.pads:
+            self.num_held_blocks -= seq.num_blocks
+            return
         self.decodes.num_padding += 1
-        self.num_padded_blocks += num_blocks
+        self.num_padded_blocks += seq.num_blocks
         if not self.members:
             self.num_held_blocks -= self.num_padded_blocks
             self.num_padded_blocks = self.decodes.num_padding = 0
@@ -319,12 +347,6 @@ class Replica:
         if not self.reserves:
             seq.num_blocks = blocks_for(seq.num_computed_tokens, self.block_size)
             self.num_held_blocks += seq.num_blocks
-
-    def join(self, seq: Sequence, decodes: DecodeSet, last_token_time: float) -> None:
-        """Put it among the decodes, which count its blocks from now on."""
-        decodes.join(seq, last_token_time)
-        if not self.reserves:
-            self.num_held_blocks -= seq.num_blocks
 
     # --- what is written down ---
 
@@ -363,11 +385,13 @@ def steps_until(horizon: float, start: float, first: float, increment: float) ->
     """
     wait = horizon - start
     linear = first - 0.5 * increment
-    steps = max(1, ceil(2 * wait / (linear + sqrt(linear * linear + 2 * increment * wait))))
+    steps = int(2 * wait / (linear + sqrt(linear * linear + 2 * increment * wait)))
     duration = steps * first + increment * (0.5 * steps * (steps - 1))
-    while start + duration < horizon:
+    while start + duration < horizon or not steps:
         steps += 1
         duration = steps * first + increment * (0.5 * steps * (steps - 1))
+        if start + duration >= horizon:
+            return steps, duration
     while steps > 1:
         shorter = (steps - 1) * first + increment * (0.5 * (steps - 1) * (steps - 2))
         if start + shorter < horizon:

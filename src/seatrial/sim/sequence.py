@@ -1,5 +1,6 @@
 """A request on its way through a replica."""
 
+from math import nan
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -35,18 +36,17 @@ class Sequence:
         "window_step",
     )  # fmt: skip
 
-    def __init__(self, row: int, arrival_time: float, ready_time: float, num_prompt_tokens: int, num_output_tokens: int) -> None:
+    def __init__(self, row: int, arrival_time: float, num_prompt_tokens: int, num_output_tokens: int) -> None:
         self.row = row
         self.arrival_time = arrival_time
-        self.ready_time = ready_time  # when the scheduler sees it
         self.num_prompt_tokens = num_prompt_tokens
         self.num_output_tokens = num_output_tokens
         self.num_tokens = num_prompt_tokens  # prompt + generated, as of the last step outside steady decode
         self.num_computed_tokens = 0  # as of the same step
         self.num_blocks = 0  # as of the same step
-        self.start_time: float | None = None
-        self.first_token_time: float | None = None
-        self.finish_time: float | None = None
+        self.start_time = nan  # not a number until it comes, like the next two
+        self.first_token_time = nan
+        self.finish_time = nan
         self.num_preemptions = 0
         self.finish_step = -1  # the decode step after which it is done; -1 while it is not decoding
 
