@@ -14,6 +14,7 @@ from seatrial.core.deployment import EngineConfig
 from seatrial.core.record import GapRuns, RequestRecords, Status
 from seatrial.core.request import Arrival, Request
 from seatrial.policy.schedulers import make_scheduler
+from seatrial.sim.audit import Audit
 from seatrial.sim.pipeline import make_replica
 from seatrial.sim.recorder import Recorder
 from seatrial.sim.simulate import simulate
@@ -58,7 +59,7 @@ def sail(case: Case) -> tuple[dict[int, tuple], np.ndarray, Recorder]:
     replica = make_replica(Windowed(case), make_scheduler(config.scheduler, engine), engine, config.num_blocks, config.pipeline_parallel)
     records: list[RequestRecords] = []
     gaps: list[GapRuns] = []
-    recorder = Recorder(records.append, gaps.append)
+    recorder = Recorder(records.append, gaps.append, Audit())
     workload = Given([Arrival(Request(i, row.arrival, row.prompt), row.output) for i, row in enumerate(case.rows)])
     simulate(workload, replica, recorder)
     outcomes = {}

@@ -8,31 +8,60 @@ from numpy.typing import NDArray
 
 from seatrial.core.batch import RequestOverhead
 from seatrial.core.record import EngineTotals, GapRuns, RequestRecords
+from seatrial.sim.audit import Audit
 from seatrial.sim.replica import Replica
 from seatrial.sim.sequence import Sequence
 
-ENTRIES_AT_ONCE = 16_384
+ENTRIES_AT_ONCE = 4096
 
 
 class Recorder:
     """Alive: takes what a replica has written down and passes it on in chunks, so that memory does not grow with the run."""
 
-    def __init__(self, on_records: Callable[[RequestRecords], None], on_gaps: Callable[[GapRuns], None]) -> None:
+    def __init__(
+        self,
+        on_records: Callable[[RequestRecords], None],
+        on_gaps: Callable[[GapRuns], None],
+        audit: Audit | None = None,
+    ) -> None:
         self.on_records = on_records
         self.on_gaps = on_gaps
+        self.audit = audit
         self.totals = EngineTotals()
+        self.num_arrived = 0
         self.num_ended = 0
 
-    def flush(self, replica: Replica, *, final: bool = False) -> None:
-        """Pass on what there is, if it is much or `final`."""
-        if len(replica.ended) >= ENTRIES_AT_ONCE or final:
-            self.on_records(records_of(replica.ended, replica.cost.request_overhead))
-            self.num_ended += len(replica.ended)
-            replica.ended.clear()
-        if len(replica.log) >= ENTRIES_AT_ONCE or final:
-            self.on_gaps(replica.log.drain(self.totals, replica.block_size, replica.reserves))
-            self.totals.num_preemptions = replica.num_preemptions
-            self.totals.peak_blocks = replica.peak_blocks
+    def flush(self, replica: Replica) -> None:
+        """Pass on what there is, if it is much."""
+        if len(replica.ended) >= ENTRIES_AT_ONCE:
+            self.pass_records(replica)
+        if len(replica.log) >= ENTRIES_AT_ONCE:
+            self.pass_steps(replica)
+        if self.audit is not None:
+            self.audit.check(replica)
+
+    def close(self, replica: Replica) -> None:
+        """Pass on the rest."""
+        self.pass_records(replica)
+        self.pass_steps(replica)
+        if self.audit is not None:
+            self.audit.close(replica, self.totals, self.num_arrived)
+
+    def pass_records(self, replica: Replica) -> None:
+        records = records_of(replica.ended, replica.cost.request_overhead)
+        self.num_ended += len(records)
+        replica.ended.clear()
+        self.on_records(records)
+        if self.audit is not None:
+            self.audit.add(records)
+
+    def pass_steps(self, replica: Replica) -> None:
+        gaps = replica.log.drain(self.totals, replica.block_size, replica.reserves)
+        self.totals.num_preemptions = replica.num_preemptions
+        self.totals.peak_blocks = replica.peak_blocks
+        self.on_gaps(gaps)
+        if self.audit is not None:
+            self.audit.add_gaps(gaps)
 
 
 def records_of(sequences: list[Sequence], overhead: RequestOverhead) -> RequestRecords:

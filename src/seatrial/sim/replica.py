@@ -45,6 +45,7 @@ class Replica:
         self.log = StepLog()
         self.num_preemptions = 0
         self.peak_blocks = 0
+        self.idle_time = 0.0
         self.stops_at_end = False
 
     # --- what a scheduler may know ---
@@ -99,6 +100,7 @@ class Replica:
             self.ended.append(seq)
             return False
         if self.now < ready_time:  # it was idle
+            self.idle_time += ready_time - self.now
             self.now = ready_time
         self.waiting.append(seq)
         return True

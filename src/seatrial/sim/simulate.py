@@ -21,7 +21,7 @@ def simulate(workload: Workload, replica: Replica, recorder: Recorder) -> None:
             _simulate_with_follow_ups(workload, replica, recorder)
         else:
             _simulate_open_loop(workload, replica, recorder)
-        recorder.flush(replica, final=True)
+        recorder.close(replica)
 
 
 @contextmanager
@@ -47,6 +47,7 @@ def _simulate_open_loop(workload: Workload, replica: Replica, recorder: Recorder
                 if replica.now < ready:
                     replica.run_until(ready)
                 replica.arrive(row, time, ready, num_prompt, num_output)
+            recorder.num_arrived += len(times)
             recorder.flush(replica)
     replica.run_until(inf)
 
@@ -72,6 +73,7 @@ def _simulate_with_follow_ups(workload: Workload, replica: Replica, recorder: Re
             else:
                 heappop(caused)
             time, row, num_prompt, num_output = head
+            recorder.num_arrived += 1
             replica.arrive(row, time, time + before, num_prompt, num_output)
         for seq in replica.ended[num_seen:]:
             end = seq.finish_time + after if seq.status == Status.COMPLETED else seq.arrival_time
