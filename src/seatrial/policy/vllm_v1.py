@@ -79,26 +79,26 @@ class VllmV1:
 
     def admit(self, view: SchedulerView, chunks: list[Chunk], budget: int, num_free: int, stalled: Iterable[SequenceView] = ()) -> StepPlan:
         """Chunks of the waiting prompts, from the front, while budget, places and blocks last: nobody overtakes."""
-        num_admitted = 0
+        num_continued = len(chunks)
         num_running = view.num_running
         block_size = view.block_size
         for seq in view.waiting:
             if budget == 0 or num_running >= self.max_num_seqs:
                 break
-            num_tokens = num_missing = seq.num_tokens
-            if num_tokens > self.max_chunk:
-                num_tokens = self.max_chunk
+            num_missing = seq.num_tokens
+            num_tokens = num_missing if num_missing <= self.max_chunk else self.max_chunk
             if num_tokens > budget:
                 if not self.enable_chunked_prefill:
                     break
                 num_tokens = budget
             num_blocks = -(-num_tokens // block_size)
             needed = -(-num_missing // block_size) if self.reserve_full_isl else num_blocks
-            if needed > num_free - spare_blocks(view, self.watermark, num_running):
+            if self.watermark:
+                needed += spare_blocks(view, self.watermark, num_running)
+            if needed > num_free:
                 break
             chunks.append(Chunk(seq, num_tokens, num_blocks))
-            num_admitted += 1
             num_running += 1
             num_free -= num_blocks
             budget -= num_tokens
-        return StepPlan(chunks, num_admitted, True, (), tuple(stalled))
+        return StepPlan(chunks, len(chunks) - num_continued, True, (), tuple(stalled))

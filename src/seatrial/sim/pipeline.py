@@ -40,6 +40,7 @@ class PipelinedReplica(Replica):
         self.num_in_flight: Counter[int] = Counter()  # chunks, by row
         self.last_end = -inf
         self.is_moment = False
+        self.passes_horizon = False  # the step that passes it must be in flight when it comes
 
     # --- what a scheduler may know ---
 
@@ -82,11 +83,6 @@ class PipelinedReplica(Replica):
             if not self.in_flight:
                 return
             self.now = min(self.in_flight[0].end, horizon)
-
-    def stop_at(self, horizon: float, first: float, increment: float) -> tuple[int, float]:
-        """Only up to the last step that ends before the horizon, perhaps none: the next must be in flight when it comes."""
-        steps, _ = super().stop_at(horizon, first, increment)
-        return steps - 1, (steps - 1) * first + increment * (0.5 * (steps - 1) * (steps - 2))
 
     def is_steady(self) -> bool:
         """Whether one batch of decodes is all there is."""

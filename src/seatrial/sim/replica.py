@@ -21,6 +21,8 @@ from seatrial.sim.decodes import DecodeSet
 from seatrial.sim.log import StepLog
 from seatrial.sim.sequence import Sequence
 
+NO_WINDOW = (0.0, 0, 0)
+
 
 class Replica:
     """Alive: holds the clock, the queue, the running sequences and the blocks. It is the `SchedulerView` of its scheduler."""
@@ -47,6 +49,7 @@ class Replica:
         self.peak_blocks = 0
         self.idle_time = 0.0
         self.stops_at_end = False
+        self.passes_horizon = True  # whether a run of steps goes on to the first that ends at or after the horizon
 
     # --- what a scheduler may know ---
 
@@ -112,18 +115,11 @@ class Replica:
 
         `now` is then the end of the last step, which may lie past the horizon, or stays where the replica fell idle.
         """
-        max_decodes = self.scheduler.max_decodes
         self.stops_at_end = stop_at_end
         num_ended = len(self.ended)
         while self.now < horizon:
-            if self.waiting or self.prefills or self.decodes.count > max_decodes:
-                plan = self.scheduler.plan(self)
-                if plan.chunks or plan.preempted or plan.stalled:
-                    self.take_step(plan)
-                elif self.decodes.count:
-                    self.coast(horizon)
-                else:
-                    raise PolicyError(f"{type(self.scheduler).__name__} plans nothing though nothing runs; it must make progress")
+            if self.waiting or self.prefills or self.decodes.count > self.scheduler.max_decodes:
+                self.decide(horizon)
             elif self.decodes.count:
                 self.coast(horizon)
             else:
@@ -131,21 +127,31 @@ class Replica:
             if stop_at_end and len(self.ended) > num_ended:
                 return
 
+    def decide(self, horizon: float) -> None:
+        """Take the step that the scheduler plans; a plan of decodes alone holds for longer."""
+        plan = self.scheduler.plan(self)
+        if plan.chunks or plan.preempted or plan.stalled:
+            self.take_step(plan)
+        elif self.decodes.count:
+            self.coast(horizon)
+        else:
+            raise PolicyError(f"{type(self.scheduler).__name__} plans nothing though nothing runs; it must make progress")
+
     def coast(self, horizon: float) -> None:
         """Decode only, until the horizon, shortage of blocks, or, where somebody waits, a finish.
 
         Runs of steps that are alike are taken at once: up to a finish, a full window, a new piece of the cost's law. Step `i` of a run
         takes `first + i * increment`, so `k` of them take `k * first + increment * k * (k - 1) / 2`.
         """
-        decodes, heap, laws = self.decodes, self.decodes.heap, self.laws
+        decodes, laws, block_size, write = self.decodes, self.laws, self.block_size, self.log.runs.append
+        heap = decodes.heap
         now = self.now
         while now < horizon:
             count, context, step = decodes.count, decodes.context, decodes.step
             rows = count + decodes.num_padding
-            law = laws.get(rows)
-            if law is None or not law.min_context <= context <= law.max_context:
-                law = laws[rows] = self.cost.decode_law(rows, context)
-            base, per_context, per_window_context, _, max_context = law
+            base, per_context, per_window_context, min_context, max_context = laws.get(rows) or self.learn_law(rows, context)
+            if not min_context <= context <= max_context:
+                base, per_context, per_window_context, min_context, max_context = self.learn_law(rows, context)
             first = base + per_context * context
             increment = per_context * count
             steps = heap[0][0] - step
@@ -159,11 +165,12 @@ class Replica:
                 steps = 1 + int((max_context - context) // count)
             duration = steps * first + increment * (0.5 * steps * (steps - 1))
             if now + duration > horizon:
-                steps, duration = self.stop_at(horizon, first, increment)
+                steps, duration = steps_until(horizon, now, first, increment, passing=self.passes_horizon)
                 if not steps:
                     return
+            held = self.num_held_blocks
             # At most so many blocks are held at the end; to count them costs more.
-            most = self.num_held_blocks + decodes.block_base + ((step + steps) // decodes.block_size + 1) * count
+            most = held + decodes.block_base + ((step + steps) // block_size + 1) * count
             if most > self.peak_blocks and not self.reserves:
                 affordable = self.grow(steps)
                 if not affordable:
@@ -172,24 +179,22 @@ class Replica:
                 if affordable < steps:
                     steps = affordable
                     duration = steps * first + increment * (0.5 * steps * (steps - 1))
-            start, self.now = now, now + duration
-            now = self.now
-            gaps = self.log_late_gaps(decodes, start, now) if decodes.laggards else count
-            self.log.runs.append((start, first, increment, steps, gaps, rows, context, self.num_held_blocks))
+            gaps = self.log_late_gaps(decodes, now, now + duration) if decodes.laggards else count
+            write((now, first, increment, steps, gaps, rows, context, held))
             if self.window is not None:
                 self.log.window_run(steps, decodes.window_context, decodes.window_growth)
                 decodes.advance_windows(steps)
+            self.now = decodes.last_run_time = now = now + duration
             decodes.step = step = step + steps
             decodes.context = context + steps * count
-            decodes.last_run_time = now
             if heap[0][0] <= step:
                 self.end_decodes(decodes, now)
-                if self.stops_at_end or self.waiting or not decodes.count:
+                if not decodes.count or self.waiting or self.stops_at_end:
                     return
 
-    def stop_at(self, horizon: float, first: float, increment: float) -> tuple[int, float]:
-        """How many steps of a run that passes the horizon to take, and how long they are: up to the first that ends at or after it."""
-        return steps_until(horizon, self.now, first, increment)
+    def learn_law(self, rows: int, context: int) -> DecodeLaw:
+        law = self.laws[rows] = self.cost.decode_law(rows, context)
+        return law
 
     def grow(self, steps: int) -> int:
         """How many of `steps` decode steps the blocks allow. Notes the most blocks that were ever held."""
@@ -220,21 +225,18 @@ class Replica:
 
         Gives the sums of the step's work; appends to `done` the sequences whose prompt it completes.
         """
-        if plan.preempted or plan.stalled:
+        chunks, num_admitted, run_decodes, preempted, stalled = plan
+        if preempted or stalled:
             self.make_way(plan)
-        members, decodes = self.members, self.decodes
-        for _ in range(plan.num_admitted):
-            seq = self.waiting.popleft()
-            members[seq.row] = seq
-            if seq.start_time != seq.start_time:  # not a number yet: it is its first time
-                seq.start_time = self.now
-        windowed = (0.0, 0, 0) if self.window is None else self.window_work(plan)
+        if num_admitted:
+            self.admit(num_admitted)
+        windowed = NO_WINDOW if self.window is None else self.window_work(plan)
+        members, decodes, held = self.members, self.decodes, self.num_held_blocks
         rows = context = num_prompts = num_prompt_tokens = pairs = prompt_context = 0
-        if plan.run_decodes:
+        if run_decodes:
             rows, context = decodes.count + decodes.num_padding, decodes.context
         num_sampled = rows
-        held = self.num_held_blocks
-        for view, num_tokens, num_blocks in plan.chunks:
+        for view, num_tokens, num_blocks in chunks:
             seq = members[view.row]
             offset = seq.num_computed_tokens
             seq.num_computed_tokens = end = offset + num_tokens
@@ -247,7 +249,7 @@ class Replica:
                 self.prefills.append(seq)
             held += num_blocks - seq.num_blocks
             seq.num_blocks = num_blocks
-            if num_tokens == 1 and end == seq.num_tokens and offset >= seq.num_prompt_tokens:  # a decode in all but name
+            if num_tokens == 1 and seq.num_prompt_tokens <= offset == seq.num_tokens - 1:  # a decode in all but name
                 rows += 1
                 context += end
             else:
@@ -257,7 +259,7 @@ class Replica:
                 prompt_context += end
         self.num_held_blocks = held
         if held + decodes.most_blocks_after(1) > self.peak_blocks:
-            self.peak_blocks = max(self.peak_blocks, self.blocks_after(1 if plan.run_decodes else 0))
+            self.peak_blocks = max(self.peak_blocks, self.blocks_after(1 if run_decodes else 0))
         return Batch(num_prompts, num_prompt_tokens, pairs, prompt_context, rows, context, num_sampled, *windowed)
 
     def end_step(self, plan: StepPlan, decodes: DecodeSet, done: Iterable[Sequence], start: float, end: float) -> int:
@@ -279,6 +281,14 @@ class Replica:
         return gaps
 
     # --- what happens to a sequence ---
+
+    def admit(self, num_sequences: int) -> None:
+        """The first of the queue run from now on."""
+        for _ in range(num_sequences):
+            seq = self.waiting.popleft()
+            self.members[seq.row] = seq
+            if seq.start_time != seq.start_time:  # not a number yet: it is its first time
+                seq.start_time = self.now
 
     def emit(self, seq: Sequence, decodes: DecodeSet, start: float, end: float) -> None:
         """A prompt is complete (or computed anew) and its next token comes out; from here on it decodes."""
@@ -380,8 +390,8 @@ def pairs_within(window: int, offset: int, num_tokens: int) -> int:
     return short * offset + short * (short + 1) // 2 + (num_tokens - short) * window
 
 
-def steps_until(horizon: float, start: float, first: float, increment: float) -> tuple[int, float]:
-    """The fewest steps, at least one, that end at or after `horizon`, and how long they take.
+def steps_until(horizon: float, start: float, first: float, increment: float, *, passing: bool) -> tuple[int, float]:
+    """The fewest steps that end at or after `horizon`, or without `passing` the most that end before it; and how long they take.
 
     The number of steps solves a quadratic; rounding is put right by looking at the neighbours.
     """
@@ -389,14 +399,12 @@ def steps_until(horizon: float, start: float, first: float, increment: float) ->
     linear = first - 0.5 * increment
     steps = int(2 * wait / (linear + sqrt(linear * linear + 2 * increment * wait)))
     duration = steps * first + increment * (0.5 * steps * (steps - 1))
-    while start + duration < horizon or not steps:
-        steps += 1
+    while steps and start + duration >= horizon:
+        steps -= 1
         duration = steps * first + increment * (0.5 * steps * (steps - 1))
-        if start + duration >= horizon:
-            return steps, duration
-    while steps > 1:
-        shorter = (steps - 1) * first + increment * (0.5 * (steps - 1) * (steps - 2))
-        if start + shorter < horizon:
-            break
-        steps, duration = steps - 1, shorter
-    return steps, duration
+    # Now these end before the horizon, and one more nearly always does not.
+    while True:
+        longer = (steps + 1) * first + increment * (0.5 * (steps + 1) * steps)
+        if start + longer >= horizon:
+            return (steps + 1, longer) if passing else (steps, duration)
+        steps, duration = steps + 1, longer
