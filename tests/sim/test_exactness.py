@@ -120,7 +120,7 @@ def test_the_engine_equals_the_naive_reference(scheduler):
 
 @pytest.mark.parametrize("scheduler", sorted(SCHEDULERS))
 def test_a_pipeline_equals_the_naive_reference(scheduler):
-    hunt(cases(scheduler, max_pipeline_parallel=4), 300)
+    hunt(cases(scheduler, max_rows=30, max_pipeline_parallel=4), 200)
 
 
 @pytest.mark.slow

@@ -31,7 +31,7 @@ class DecodeSet:
         self.count = 0
         self.context = 0
         self.num_padding = 0
-        self.heap: list[tuple[int, int, Sequence]] = []  # (finish step, row, member); stale where the member's finish_step differs
+        self.heap: list[tuple[int, int, Sequence]] = []  # (finish step, row, member); stale where the member's differs or is of another set
         self.block_base = 0  # blocks that the members would hold at step 0
         self.residues = [0] * block_size
         self.laggards: dict[float, int] = {}
@@ -143,6 +143,6 @@ class DecodeSet:
         self.window_context += num_steps * self.window_growth
         while self.window_heap and self.window_heap[0][0] <= step:
             full, _, seq = heappop(self.window_heap)
-            if seq.window_step == full:
+            if seq.window_step == full and seq.home is self:
                 self.window_growth -= 1
                 seq.window_step = -1

@@ -158,11 +158,12 @@ class PipelinedReplica(Replica):
     def merge(self, lane: DecodeSet) -> None:
         """Make the decodes of a batch that has come out one set with those that were ready before."""
         large, small = (self.decodes, lane) if self.decodes.count > lane.count else (lane, self.decodes)
-        for seq in [seq for finish, _, seq in small.heap if seq.finish_step == finish and seq.home is small]:
-            small.leave(seq)
-            large.join(seq, seq.last_token_time)
-            if seq.last_token_time != self.now:
-                large.fall_behind(seq.last_token_time)
+        for finish, _, seq in small.heap:
+            if seq.home is small and seq.finish_step == finish:  # one that left and came back is in the heap twice, and moves once
+                small.leave(seq)
+                large.join(seq, seq.last_token_time)
+                if seq.last_token_time != self.now:
+                    large.fall_behind(seq.last_token_time)
         self.decodes = large
 
 

@@ -314,7 +314,7 @@ class Replica:
         heap, step = decodes.heap, decodes.step
         while heap and heap[0][0] <= step:
             finish, _, seq = heappop(heap)
-            if seq.finish_step == finish:
+            if seq.finish_step == finish and seq.home is decodes:
                 decodes.forget(seq)
                 self.complete(seq, end)
                 if self.reserves:
