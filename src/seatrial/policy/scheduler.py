@@ -26,3 +26,15 @@ class Scheduler(Protocol):
         """Whether a finished sequence computes along, and keeps its blocks, until nothing runs any more."""
 
     def plan(self, view: SchedulerView) -> StepPlan: ...
+
+    def takes_whole(self, num_tokens: int, num_decodes: int, num_running: int, num_free_blocks: int, block_size: int) -> bool:
+        """Whether a sequence alone in the queue, with no other prompt unfinished, would start with all its `num_tokens` beside all decodes.
+
+        A shortcut past `plan` for the common case, where blocks are given as needed. `num_free_blocks` is at most what is left
+        when each decode has taken one more token. False is always right: then `plan` is asked.
+        """
+
+
+def never_whole(self: object, num_tokens: int, num_decodes: int, num_running: int, num_free_blocks: int, block_size: int) -> bool:
+    """`takes_whole` for a scheduler that wants no shortcut."""
+    return False

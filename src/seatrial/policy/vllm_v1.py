@@ -40,6 +40,15 @@ class VllmV1:
             budget -= wanted
         return self.admit(view, chunks, budget, num_free)
 
+    def takes_whole(self, num_tokens: int, num_decodes: int, num_running: int, num_free_blocks: int, block_size: int) -> bool:
+        return (
+            num_tokens <= self.max_chunk
+            and num_tokens <= self.max_num_batched_tokens - num_decodes
+            and num_running < self.max_num_seqs
+            and not self.watermark
+            and -(-num_tokens // block_size) <= num_free_blocks
+        )
+
     def chunk(self, seq: SequenceView, budget: int, block_size: int) -> Chunk:
         computed = seq.num_computed_tokens
         num_tokens = min(seq.num_tokens - computed, self.max_chunk, budget)

@@ -100,7 +100,7 @@ class PipelinedReplica(Replica):
                 self.launch(plan)
                 continue
             self.make_way(plan)
-            self.rejoin(plan)
+            self.rejoin_stalled(plan)
             return
 
     def has_choice(self) -> bool:
@@ -113,7 +113,7 @@ class PipelinedReplica(Replica):
         lane = DecodeSet(self.block_size, self.window)
         if plan.run_decodes:
             self.decodes, lane = lane, self.decodes
-            self.rejoin(plan)
+            self.rejoin_stalled(plan)
         else:
             self.decodes.lag(self.now)
         num_blocks = 0 if self.reserves or not plan.run_decodes else lane.blocks_after(1)
@@ -122,12 +122,10 @@ class PipelinedReplica(Replica):
         end = self.flow_through(self.cost.step_time(batch))
         self.in_flight.append(Flight(plan._replace(stalled=()), batch, done, lane, num_blocks, self.num_held_blocks, self.now, end))
 
-    def rejoin(self, plan: StepPlan) -> None:
+    def rejoin_stalled(self, plan: StepPlan) -> None:
         """The stalled are ready again, for the next batch."""
         for view in plan.stalled:
-            seq = self.members[view.row]
-            self.join(seq, self.decodes, seq.last_token_time)
-            self.decodes.fall_behind(seq.last_token_time)
+            self.rejoin(self.members[view.row], self.decodes)
 
     def flow_through(self, step_time: float) -> float:
         """Send a batch through the stages behind the one before it; when it leaves the last."""

@@ -129,6 +129,12 @@ class Replica:
 
     def decide(self, horizon: float) -> None:
         """Take the step that the scheduler plans; a plan of decodes alone holds for longer."""
+        if len(self.waiting) == 1 and not self.prefills and self.window is None:
+            seq, decodes = self.waiting[0], self.decodes
+            least_free = self.num_blocks - self.num_held_blocks - decodes.most_blocks_after(1)
+            if self.scheduler.takes_whole(seq.num_tokens, decodes.count, len(self.members), least_free, self.block_size):
+                self.take_whole(seq)
+                return
         plan = self.scheduler.plan(self)
         if plan.chunks or plan.preempted or plan.stalled:
             self.take_step(plan)
@@ -220,6 +226,33 @@ class Replica:
         self.log.steps.append((start, duration, gaps, held))
         self.log.batches.append(batch)
 
+    def take_whole(self, seq: Sequence) -> None:
+        """The step that most requests of a replica with room begin with: one whole prompt beside all decodes. What `take_step` would do."""
+        decodes, start, num_tokens = self.decodes, self.now, seq.num_tokens
+        self.admit(1)
+        count, context = decodes.count, decodes.context
+        pairs = num_tokens * (num_tokens + 1) // 2
+        batch = Batch(1, num_tokens, pairs, num_tokens, count, context, count + 1, 0, 0, 0)
+        duration = self.cost.step_time(batch)
+        self.now = end = start + duration
+        seq.num_computed_tokens = num_tokens
+        seq.num_blocks = num_blocks = -(-num_tokens // self.block_size)
+        self.num_held_blocks = held = self.num_held_blocks + num_blocks
+        if held + decodes.most_blocks_after(1) > self.peak_blocks:
+            self.peak_blocks = max(self.peak_blocks, self.blocks_after(1))
+        gaps = count
+        if count:
+            if decodes.laggards:
+                gaps = self.log_late_gaps(decodes, start, end)
+            decodes.step = step = decodes.step + 1
+            decodes.context = context + count
+            decodes.last_run_time = end
+            if decodes.heap[0][0] <= step:
+                self.end_decodes(decodes, end)
+        self.log.steps.append((start, duration, gaps, held))
+        self.log.batches.append(batch)
+        self.emit(seq, decodes, start, end)
+
     def start_step(self, plan: StepPlan, done: list[Sequence]) -> Batch:
         """Preempt, stall, admit, hand out blocks, and count the chunks' tokens as computed.
 
@@ -274,8 +307,7 @@ class Replica:
                 self.end_decodes(decodes, end)
         for view in plan.stalled:
             seq = self.members[view.row]
-            self.join(seq, decodes, seq.last_token_time)
-            decodes.fall_behind(seq.last_token_time)
+            self.rejoin(seq, decodes)
         for seq in done:
             self.emit(seq, decodes, start, end)
         return gaps
@@ -298,33 +330,29 @@ class Replica:
             self.log.late.append((start, end - seq.last_token_time, 1))
         seq.num_tokens += 1
         if seq.num_tokens == seq.num_prompt_tokens + seq.num_output_tokens:
-            self.complete(seq, end)
+            seq.finish_time = end
+            seq.status = Status.COMPLETED
+            del self.members[seq.row]
+            self.ended.append(seq)
             self.release(seq)
         else:
-            self.join(seq, decodes, end)
-
-    def join(self, seq: Sequence, decodes: DecodeSet, last_token_time: float) -> None:
-        """Put it among the decodes, which count its blocks from now on."""
-        decodes.join(seq, last_token_time)
-        if not self.reserves:
-            self.num_held_blocks -= seq.num_blocks
+            decodes.join(seq, end)
+            if not self.reserves:
+                self.num_held_blocks -= seq.num_blocks  # from now on counted by the decodes
 
     def end_decodes(self, decodes: DecodeSet, end: float) -> None:
         """Those that have taken their last token leave."""
-        heap, step = decodes.heap, decodes.step
+        heap, step, members, ended = decodes.heap, decodes.step, self.members, self.ended
         while heap and heap[0][0] <= step:
-            finish, _, seq = heappop(heap)
+            finish, row, seq = heappop(heap)
             if seq.finish_step == finish and seq.home is decodes:
                 decodes.forget(seq)
-                self.complete(seq, end)
+                seq.finish_time = end
+                seq.status = Status.COMPLETED
+                del members[row]
+                ended.append(seq)
                 if self.reserves:
                     self.release(seq)
-
-    def complete(self, seq: Sequence, end: float) -> None:
-        seq.finish_time = end
-        seq.status = Status.COMPLETED
-        del self.members[seq.row]
-        self.ended.append(seq)
 
     def release(self, seq: Sequence) -> None:
         """Give back the blocks that a completed sequence holds itself, now or when its batch has ended."""
@@ -349,6 +377,13 @@ class Replica:
             self.waiting.appendleft(seq)
         for view in plan.stalled:
             self.leave(self.members[view.row])
+
+    def rejoin(self, seq: Sequence, decodes: DecodeSet) -> None:
+        """One that sat out a step is ready for the next."""
+        decodes.join(seq, seq.last_token_time)
+        decodes.fall_behind(seq.last_token_time)
+        if not self.reserves:
+            self.num_held_blocks -= seq.num_blocks
 
     def leave(self, seq: Sequence) -> None:
         """Take it out of the decodes or the unfinished prompts; its blocks are its own."""
