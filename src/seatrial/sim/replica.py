@@ -229,7 +229,9 @@ class Replica:
     def take_whole(self, seq: Sequence) -> None:
         """The step that most requests of a replica with room begin with: one whole prompt beside all decodes. What `take_step` would do."""
         decodes, start, num_tokens = self.decodes, self.now, seq.num_tokens
-        self.admit(1)
+        self.members[seq.row] = self.waiting.popleft()
+        if seq.start_time != seq.start_time:
+            seq.start_time = start
         count, context = decodes.count, decodes.context
         pairs = num_tokens * (num_tokens + 1) // 2
         batch = Batch(1, num_tokens, pairs, num_tokens, count, context, count + 1, 0, 0, 0)
@@ -432,14 +434,14 @@ def steps_until(horizon: float, start: float, first: float, increment: float, *,
     """
     wait = horizon - start
     linear = first - 0.5 * increment
-    steps = int(2 * wait / (linear + sqrt(linear * linear + 2 * increment * wait)))
+    steps = 1 + int(2 * wait / (linear + sqrt(linear * linear + 2 * increment * wait)))
     duration = steps * first + increment * (0.5 * steps * (steps - 1))
-    while steps and start + duration >= horizon:
+    while start + duration < horizon:
+        steps += 1
+        duration = steps * first + increment * (0.5 * steps * (steps - 1))
+    shorter = duration - first - increment * (steps - 1)
+    while steps > 1 and start + shorter >= horizon:
         steps -= 1
         duration = steps * first + increment * (0.5 * steps * (steps - 1))
-    # Now these end before the horizon, and one more nearly always does not.
-    while True:
-        longer = (steps + 1) * first + increment * (0.5 * (steps + 1) * steps)
-        if start + longer >= horizon:
-            return (steps + 1, longer) if passing else (steps, duration)
-        steps, duration = steps + 1, longer
+        shorter = duration - first - increment * (steps - 1)
+    return (steps, duration) if passing else (steps - 1, shorter)

@@ -35,15 +35,19 @@ def convert(trace: Trace, out_path: str | Path, *, sort: bool = False) -> Conver
     Rows are numbered anew from 0 in the order written, and `parent_row` follows; a parent that was left out becomes null.
     `sort` puts them in order of arrival (equal times keep their order) and holds the whole trace in memory; without it the trace streams.
     """
-    out = Path(out_path)
-    if out.suffix not in WRITERS:
-        raise WorkloadError(f"cannot tell how to write {out}; its name must end in one of {', '.join(WRITERS)}")
-    if not out.parent.is_dir():
-        raise WorkloadError(f"there is no directory {out.parent} to write {out.name} into; make it first")
+    check_out(out := Path(out_path))
     tables = renumbered(in_arrival_order(trace) if sort else trace.tables(), has_parents="parent_row" in trace.columns)
     with replacing(out) as unfinished:
         num_requests = WRITERS[out.suffix](tables, trace.columns, unfinished)
     return Converted(out, num_requests, trace.notes() + losses(trace, out))
+
+
+def check_out(out: Path) -> None:
+    """Refuses a path at which no trace can be written, before the work is done."""
+    if out.suffix not in WRITERS:
+        raise WorkloadError(f"cannot tell how to write {out}; its name must end in one of {', '.join(WRITERS)}")
+    if not out.parent.is_dir():
+        raise WorkloadError(f"there is no directory {out.parent} to write {out.name} into; make it first")
 
 
 def in_arrival_order(trace: Trace) -> Iterator[pa.Table]:
