@@ -11,9 +11,9 @@ from seatrial.cost import AffineCost
 from seatrial.policy.scheduler import never_whole
 from seatrial.policy.schedulers import make_scheduler
 from seatrial.sim.audit import Audit, AuditError
+from seatrial.sim.jump import steps_until
 from seatrial.sim.pipeline import make_replica
 from seatrial.sim.recorder import Recorder
-from seatrial.sim.replica import steps_until
 from seatrial.sim.simulate import simulate
 from seatrial.testing import Given
 

@@ -5,91 +5,29 @@ whenever there is nothing to decide, it coasts: as many decode steps at once as 
 of memory.
 """
 
-from collections import deque
 from collections.abc import Iterable
-from heapq import heappop
-from math import sqrt
 
 from seatrial.core.batch import Batch, DecodeLaw, StepCost
 from seatrial.core.deployment import EngineConfig
 from seatrial.core.errors import PolicyError
 from seatrial.core.record import Status
-from seatrial.core.scheduling import SequenceView, StepPlan
-from seatrial.policy.blocks import blocks_for
+from seatrial.core.scheduling import StepPlan
 from seatrial.policy.scheduler import Scheduler
 from seatrial.sim.decodes import DecodeSet
-from seatrial.sim.log import StepLog
+from seatrial.sim.jump import steps_until
 from seatrial.sim.sequence import Sequence
+from seatrial.sim.state import ReplicaState
+from seatrial.sim.windows import NO_WINDOW, window_work
 
-NO_WINDOW = (0.0, 0, 0)
 
-
-class Replica:
-    """Alive: holds the clock, the queue, the running sequences and the blocks. It is the `SchedulerView` of its scheduler."""
+class Replica(ReplicaState):
+    """Alive: a state that goes on in time."""
 
     def __init__(self, cost: StepCost, scheduler: Scheduler, engine: EngineConfig, num_blocks: int) -> None:
-        self.cost = cost
-        self.scheduler = scheduler
-        self.reserves = scheduler.reserves
-        self.block_size = engine.block_size
-        self.max_model_len = engine.max_model_len
-        self.window = cost.attention_window
-        self.num_blocks = num_blocks
-        self.now = 0.0
-        self.waiting: deque[Sequence] = deque()
-        self.prefills: list[Sequence] = []
-        self.members: dict[int, Sequence] = {}  # running, by row, in order of admission
-        self.decodes = DecodeSet(engine.block_size, self.window)
-        self.num_held_blocks = 0  # by unfinished prompts, reservations and padding: all but the growing ones of the decodes
-        self.num_padded_blocks = 0  # of those, by padding
+        super().__init__(cost, scheduler, engine, num_blocks)
         self.laws: dict[int, DecodeLaw] = {}  # of decode-only steps, by rows
-        self.ended: list[Sequence] = []  # completed or rejected, for whoever records them
-        self.log = StepLog()
-        self.num_preemptions = 0
-        self.peak_blocks = 0
-        self.idle_time = 0.0
         self.stops_at_end = False
         self.passes_horizon = True  # whether a run of steps goes on to the first that ends at or after the horizon
-
-    # --- what a scheduler may know ---
-
-    @property
-    def num_running(self) -> int:
-        return len(self.members)
-
-    @property
-    def num_decodes(self) -> int:
-        return self.decodes.count
-
-    @property
-    def num_free_blocks(self) -> int:
-        return self.num_blocks - self.blocks_after(0)
-
-    @property
-    def num_free_blocks_after_decodes(self) -> int:
-        return self.num_blocks - self.blocks_after(1)
-
-    def last_running(self) -> Sequence:
-        return next(reversed(self.members.values()))
-
-    def running(self) -> Iterable[Sequence]:
-        return self.members.values()
-
-    def is_decode(self, sequence: SequenceView) -> bool:
-        return self.members[sequence.row].finish_step >= 0
-
-    def can_preempt(self, sequence: SequenceView) -> bool:
-        return True
-
-    def num_computed_tokens(self, sequence: SequenceView) -> int:
-        seq = self.members[sequence.row]
-        return seq.num_computed_tokens if seq.finish_step < 0 else seq.offset + self.decodes.step
-
-    def blocks_after(self, num_steps: int) -> int:
-        """Blocks held when every decode has taken `num_steps` more tokens."""
-        return self.num_held_blocks if self.reserves else self.num_held_blocks + self.decodes.blocks_after(num_steps)
-
-    # --- what goes in ---
 
     def arrive(self, row: int, arrival_time: float, ready_time: float, num_prompt_tokens: int, num_output_tokens: int) -> bool:
         """Queue a request that the scheduler sees at `ready_time`, up to where the replica must have run.
@@ -107,8 +45,6 @@ class Replica:
             self.now = ready_time
         self.waiting.append(seq)
         return True
-
-    # --- time goes on ---
 
     def run_until(self, horizon: float, *, stop_at_end: bool = False) -> None:
         """Take every step that starts before `horizon`; with `stop_at_end` only until a request ends.
@@ -265,8 +201,8 @@ class Replica:
             self.make_way(plan)
         if num_admitted:
             self.admit(num_admitted)
-        windowed = NO_WINDOW if self.window is None else self.window_work(plan)
         members, decodes, held = self.members, self.decodes, self.num_held_blocks
+        windowed = NO_WINDOW if self.window is None else window_work(self.window, plan, members, decodes)
         rows = context = num_prompts = num_prompt_tokens = pairs = prompt_context = 0
         if run_decodes:
             rows, context = decodes.count + decodes.num_padding, decodes.context
@@ -313,135 +249,3 @@ class Replica:
         for seq in done:
             self.emit(seq, decodes, start, end)
         return gaps
-
-    # --- what happens to a sequence ---
-
-    def admit(self, num_sequences: int) -> None:
-        """The first of the queue run from now on."""
-        for _ in range(num_sequences):
-            seq = self.waiting.popleft()
-            self.members[seq.row] = seq
-            if seq.start_time != seq.start_time:  # not a number yet: it is its first time
-                seq.start_time = self.now
-
-    def emit(self, seq: Sequence, decodes: DecodeSet, start: float, end: float) -> None:
-        """A prompt is complete (or computed anew) and its next token comes out; from here on it decodes."""
-        if seq.first_token_time != seq.first_token_time:
-            seq.first_token_time = end
-        else:
-            self.log.late.append((start, end - seq.last_token_time, 1))
-        seq.num_tokens += 1
-        if seq.num_tokens == seq.num_prompt_tokens + seq.num_output_tokens:
-            seq.finish_time = end
-            seq.status = Status.COMPLETED
-            del self.members[seq.row]
-            self.ended.append(seq)
-            self.release(seq)
-        else:
-            decodes.join(seq, end)
-            if not self.reserves:
-                self.num_held_blocks -= seq.num_blocks  # from now on counted by the decodes
-
-    def end_decodes(self, decodes: DecodeSet, end: float) -> None:
-        """Those that have taken their last token leave."""
-        heap, step, members, ended = decodes.heap, decodes.step, self.members, self.ended
-        while heap and heap[0][0] <= step:
-            finish, row, seq = heappop(heap)
-            if seq.finish_step == finish and seq.home is decodes:
-                decodes.forget(seq)
-                seq.finish_time = end
-                seq.status = Status.COMPLETED
-                del members[row]
-                ended.append(seq)
-                if self.reserves:
-                    self.release(seq)
-
-    def release(self, seq: Sequence) -> None:
-        """Give back the blocks that a completed sequence holds itself, now or when its batch has ended."""
-        if not self.scheduler.pads:
-            self.num_held_blocks -= seq.num_blocks
-            return
-        self.decodes.num_padding += 1
-        self.num_padded_blocks += seq.num_blocks
-        if not self.members:
-            self.num_held_blocks -= self.num_padded_blocks
-            self.num_padded_blocks = self.decodes.num_padding = 0
-
-    def make_way(self, plan: StepPlan) -> None:
-        """Preempted sequences go back to the front of the queue, without blocks or computed tokens; stalled ones sit out a step."""
-        for view in plan.preempted:
-            seq = self.members.pop(view.row)
-            self.leave(seq)
-            self.num_held_blocks -= seq.num_blocks
-            seq.num_blocks = seq.num_computed_tokens = 0
-            seq.num_preemptions += 1
-            self.num_preemptions += 1
-            self.waiting.appendleft(seq)
-        for view in plan.stalled:
-            self.leave(self.members[view.row])
-
-    def rejoin(self, seq: Sequence, decodes: DecodeSet) -> None:
-        """One that sat out a step is ready for the next."""
-        decodes.join(seq, seq.last_token_time)
-        decodes.fall_behind(seq.last_token_time)
-        if not self.reserves:
-            self.num_held_blocks -= seq.num_blocks
-
-    def leave(self, seq: Sequence) -> None:
-        """Take it out of the decodes or the unfinished prompts; its blocks are its own."""
-        if seq.finish_step < 0:
-            self.prefills.remove(seq)
-            return
-        self.decodes.leave(seq)
-        if not self.reserves:
-            seq.num_blocks = blocks_for(seq.num_computed_tokens, self.block_size)
-            self.num_held_blocks += seq.num_blocks
-
-    # --- what is written down ---
-
-    def log_late_gaps(self, decodes: DecodeSet, start: float, end: float) -> int:
-        """Write down the gaps of those whose last token came before this step's start; gives how many the others are."""
-        num_late = sum(decodes.laggards.values())
-        self.log.late += [(start, end - since, count) for since, count in decodes.laggards.items() if count]
-        decodes.laggards.clear()
-        return decodes.count - num_late
-
-    def window_work(self, plan: StepPlan) -> tuple[float, int, int]:
-        """The window sums of a step: pairs, prompt context, decode context."""
-        assert self.window is not None
-        pairs, prompt_context, context = 0, 0, self.decodes.window_context if plan.run_decodes else 0
-        for view, num_tokens, _ in plan.chunks:
-            seq = self.members[view.row]
-            offset = seq.num_computed_tokens
-            if seq.num_prompt_tokens <= offset == seq.num_tokens - 1:
-                context += min(offset + 1, self.window)
-            else:
-                pairs += pairs_within(self.window, offset, num_tokens)
-                prompt_context += min(offset + num_tokens, self.window - 1 + num_tokens)
-        return pairs, prompt_context, context
-
-
-def pairs_within(window: int, offset: int, num_tokens: int) -> int:
-    """Query-key products of `num_tokens` tokens after `offset`, each looking back at most `window` tokens, itself included."""
-    short = min(max(window - offset, 0), num_tokens)  # those that still see everything
-    return short * offset + short * (short + 1) // 2 + (num_tokens - short) * window
-
-
-def steps_until(horizon: float, start: float, first: float, increment: float, *, passing: bool) -> tuple[int, float]:
-    """The fewest steps that end at or after `horizon`, or without `passing` the most that end before it; and how long they take.
-
-    The number of steps solves a quadratic; rounding is put right by looking at the neighbours.
-    """
-    wait = horizon - start
-    linear = first - 0.5 * increment
-    steps = 1 + int(2 * wait / (linear + sqrt(linear * linear + 2 * increment * wait)))
-    duration = steps * first + increment * (0.5 * steps * (steps - 1))
-    while start + duration < horizon:
-        steps += 1
-        duration = steps * first + increment * (0.5 * steps * (steps - 1))
-    shorter = duration - first - increment * (steps - 1)
-    while steps > 1 and start + shorter >= horizon:
-        steps -= 1
-        duration = steps * first + increment * (0.5 * steps * (steps - 1))
-        shorter = duration - first - increment * (steps - 1)
-    return (steps, duration) if passing else (steps - 1, shorter)
