@@ -22,10 +22,11 @@ class StepLog:
     - `window_contexts`: the sum over a run of the window decode context, of models that have a window
     """
 
-    __slots__ = ("batches", "late", "runs", "steps", "window_contexts")
+    __slots__ = ("batches", "late", "num_steps", "runs", "steps", "window_contexts")
 
     def __init__(self) -> None:
         self.clear()
+        self.num_steps: Columns = np.zeros(0)  # by the number of tokens in the forward pass, of all that was ever drained
 
     def __len__(self) -> int:
         return len(self.runs) + len(self.steps) + len(self.late)
@@ -50,8 +51,17 @@ class StepLog:
         _add_runs(totals, runs, 0 if reserves else block_size)
         _add_steps(totals, steps, batches, 0 if reserves else block_size)
         tokens = np.concatenate([runs[5], batches[1] + batches[4]])
-        _count_steps(totals, tokens, np.concatenate([runs[3], np.ones(len(steps[0]))]))
+        self.count_steps(tokens.astype(np.int64), np.concatenate([runs[3], np.ones(len(steps[0]))]))
         return _gap_runs(runs, steps, late)
+
+    def count_steps(self, tokens: NDArray[np.int64], num_steps: Columns) -> None:
+        counts = np.bincount(tokens, num_steps, len(self.num_steps)).astype(np.float64, copy=False)
+        counts[: len(self.num_steps)] += self.num_steps
+        self.num_steps = counts
+
+    def steps_by_tokens(self) -> dict[int, int]:
+        """How many steps, of all that were drained, had so many tokens."""
+        return {tokens: round(self.num_steps[tokens]) for tokens in np.flatnonzero(self.num_steps).tolist()}
 
 
 def _columns(rows: Sequence[tuple[float, ...]], width: int) -> Columns:
@@ -90,12 +100,6 @@ def _add_steps(totals: EngineTotals, steps: Columns, batches: Columns, block_siz
 def _decode_blocks(context: Columns, count: Columns, block_size: int) -> Columns | float:
     """About how many growing blocks decodes of so much context hold: their tokens over the block size, and half a block each."""
     return context / block_size + 0.5 * count * (1 - 1 / block_size) if block_size else 0.0
-
-
-def _count_steps(totals: EngineTotals, tokens: Columns, steps: Columns) -> None:
-    counts = np.bincount(tokens.astype(np.int64), steps) if len(tokens) else np.zeros(0)
-    for num_tokens in np.flatnonzero(counts).tolist():
-        totals.steps_by_tokens[num_tokens] = totals.steps_by_tokens.get(num_tokens, 0) + round(counts[num_tokens])
 
 
 def _gap_runs(runs: Columns, steps: Columns, late: Columns) -> GapRuns:

@@ -44,6 +44,7 @@ class Recorder:
         """Pass on the rest."""
         self.pass_records(replica)
         self.pass_steps(replica)
+        self.totals.steps_by_tokens = replica.log.steps_by_tokens()
         if self.audit is not None:
             self.audit.close(replica, self.totals, self.num_arrived)
 
