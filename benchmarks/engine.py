@@ -2,8 +2,9 @@
 
     python benchmarks/engine.py [--trace FILE] [--num-requests N] [--rate R] [--repeats K] [--naive ROWS]
 
-Llama-3.1-8B on one H100 under `vllm-v1`. With `--trace` the trace is repeated end to end, at its own rate or rescaled to `--rate`; without one,
-chat-like traffic is generated. Metrics are kept as `seatrial run` keeps them. `--naive` also times the tests' naive reference on that many rows.
+Llama-3.1-8B on one H100 under `vllm-v1`. With `--trace` the trace is repeated end to end, at its own rate or rescaled to `--rate`;
+without one, chat-like traffic is generated. Metrics are kept as `seatrial run` keeps them. `--naive` also times the tests' naive
+reference on that many rows.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import time
 from pathlib import Path
 
 from seatrial.catalog import load_accelerator, load_model
+from seatrial.core.batch import Batch
 from seatrial.core.deployment import EngineConfig, Parallelism
 from seatrial.core.record import EngineTotals
 from seatrial.core.request import Workload
@@ -77,9 +79,9 @@ def measure(requests: Workload, scheduler: str) -> EngineTotals:
     wall, cpu = time.perf_counter() - start, time.process_time() - cpu
     totals, count = recorder.totals, tally.num_requests
     print(
-        f"{count} requests, {totals.num_steps} steps in {wall:.2f} s wall, {cpu:.2f} s cpu: {count / wall:,.0f} requests/s"
-        f" ({count / cpu:,.0f} per cpu second), {totals.num_steps / wall:,.0f} steps/s; simulated {replica.now:,.0f} s, busy"
-        f" {totals.busy_time / replica.now:.1%}, TTFT p99 {tally.sketches['ttft'].quantile(0.99):.3g} s, {totals.num_preemptions} preemptions"
+        f"{count} requests, {totals.num_steps} steps in {wall:.2f} s wall, {cpu:.2f} s cpu:"
+        f" {count / wall:,.0f} requests/s ({count / cpu:,.0f} per cpu second), {totals.num_steps / wall:,.0f} steps/s;"
+        f" simulated {replica.now:,.0f} s, TTFT p99 {tally.sketches['ttft'].quantile(0.99):.3g} s, {totals.num_preemptions} preemptions"
     )
     return totals
 
@@ -89,8 +91,6 @@ def compare_with_naive(requests: Workload, num_rows: int) -> None:
     sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
     from reference import Config, Row  # the tests' own, found only here
     from reference import simulate as simulate_naively
-
-    from seatrial.core.batch import Batch
 
     cost, config, num_blocks = engine()
     few = limited(requests, num_rows)
