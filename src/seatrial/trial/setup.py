@@ -1,0 +1,94 @@
+"""A scenario's replica: its model, accelerators and engine looked up, its memory counted, its cost made."""
+
+from dataclasses import dataclass, fields, replace
+
+from seatrial.catalog import load_accelerator, load_model
+from seatrial.core.accelerator import Accelerator
+from seatrial.core.deployment import EngineConfig, Parallelism
+from seatrial.core.errors import ScenarioError, nearest
+from seatrial.core.model import ModelSpec
+from seatrial.cost import AffineCost, KvCapacity, RooflineCost, check_parallelism, engine_config, kv_capacity
+from seatrial.policy.schedulers import make_scheduler
+from seatrial.sim.pipeline import make_replica
+from seatrial.sim.replica import Replica
+from seatrial.trial.scenario import PoolSpec, Scenario
+
+COSTS = ("roofline", "affine")
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaSetup:
+    """All that a replica is made from. `engine` is per data-parallel rank, as vLLM's arguments are."""
+
+    model: ModelSpec
+    accelerator: Accelerator
+    parallelism: Parallelism
+    engine: EngineConfig
+    scheduler: str
+    capacity: KvCapacity
+    cost: RooflineCost | AffineCost
+
+    @property
+    def scheduler_engine(self) -> EngineConfig:
+        """The engine as the one scheduler sees it that stands for those of all data-parallel ranks."""
+        ranks = self.parallelism.data_parallel
+        return replace(
+            self.engine,
+            max_num_seqs=self.engine.max_num_seqs * ranks,
+            max_num_batched_tokens=self.engine.max_num_batched_tokens * ranks,
+        )
+
+    @property
+    def price_per_hour(self) -> float:
+        """Dollars, of all accelerators together."""
+        return self.accelerator.price_per_hour * self.parallelism.num_accelerators
+
+    def make(self) -> Replica:
+        """A fresh replica at time zero."""
+        engine = self.scheduler_engine
+        scheduler = make_scheduler(self.scheduler, engine)
+        return make_replica(self.cost, scheduler, engine, self.capacity.num_blocks, self.parallelism.pipeline_parallel)
+
+
+def resolve_replica(scenario: Scenario) -> ReplicaSetup:
+    """Look everything up. What does not exist, cannot be or does not fit is refused here."""
+    pool = scenario.pool
+    model, accelerator = load_model(scenario.model), load_accelerator(pool.accelerator)
+    parallelism = Parallelism(pool.tensor_parallel, pool.pipeline_parallel, pool.data_parallel, pool.expert_parallel)
+    check_parallelism(model, accelerator, parallelism)
+    engine = engine_config(model, accelerator, parallelism, **{field.name: getattr(pool, field.name) for field in fields(EngineConfig)})
+    make_scheduler(pool.scheduler, engine)  # refuses a name that nobody knows
+    capacity = kv_capacity(model, accelerator, parallelism, engine)
+    if capacity.max_num_seqs < engine.max_num_seqs:
+        # counted again, since fewer sequences also need less working memory: so the same comes out where this number is asked for
+        engine = replace(engine, max_num_seqs=capacity.max_num_seqs)
+        capacity = kv_capacity(model, accelerator, parallelism, engine)
+    if parallelism.data_parallel > 1:
+        # the blocks of all ranks are one number to the engine, but a sequence lives on one rank
+        engine = replace(engine, max_model_len=min(engine.max_model_len, capacity.capacity_tokens_per_rank))
+    cost = _cost(scenario.cost, model, accelerator, parallelism, engine)
+    return ReplicaSetup(model, accelerator, parallelism, engine, pool.scheduler, capacity, cost)
+
+
+def resolved_pool(setup: ReplicaSetup, pool: PoolSpec) -> PoolSpec:
+    """With every argument of the engine written out.
+
+    But `max_model_len`, where nobody gave it: the model's own may be more than the cache holds, which is refused to those who ask for it.
+    """
+    engine = {field.name: getattr(setup.engine, field.name) for field in fields(EngineConfig)}
+    if pool.max_model_len is None:
+        del engine["max_model_len"]
+    return pool.model_copy(update=engine)
+
+
+def _cost(
+    text: str, model: ModelSpec, accelerator: Accelerator, parallelism: Parallelism, engine: EngineConfig
+) -> RooflineCost | AffineCost:
+    kind, colon, terms = text.partition(":")
+    if kind == "affine" and colon:
+        return AffineCost.parse(terms)
+    if text == "roofline":
+        return RooflineCost(model, accelerator, parallelism, engine)
+    if kind in COSTS:
+        raise ScenarioError(f"no cost {text!r}; write roofline, or affine:TERM=SECONDS,... like affine:base=0.005,per_prompt_token=2e-5")
+    raise ScenarioError(f"no cost {text!r}; {nearest(kind, COSTS)}")

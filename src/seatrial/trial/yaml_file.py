@@ -1,0 +1,40 @@
+"""A YAML file as it stands, or one sentence on why it cannot be read."""
+
+from collections.abc import Hashable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from seatrial.core.errors import ScenarioError
+
+
+def read_yaml(file: Path) -> object:
+    """What the file holds, which is never nothing."""
+    try:
+        content = yaml.load(file.read_text(encoding="utf-8"), _Loader)
+    except FileNotFoundError:
+        raise ScenarioError(f"there is no file {file}; give a YAML file, or flags alone") from None
+    except (OSError, UnicodeDecodeError) as problem:
+        raise ScenarioError(f"{file} cannot be read ({problem}); a scenario is a YAML file in UTF-8") from None
+    except yaml.MarkedYAMLError as problem:
+        line = f"line {problem.problem_mark.line + 1}" if problem.problem_mark else "somewhere"
+        raise ScenarioError(f"{file}, {line}: {problem.problem}; a scenario is a YAML file") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as problem:
+        raise ScenarioError(f"{file} is no YAML ({str(problem).splitlines()[0]}); a scenario is a YAML file in UTF-8") from None
+    if content is None:
+        raise ScenarioError(f"{file} is empty; a scenario needs a model, pools and a workload, a fragment just a workload")
+    return content
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that is given twice, of which YAML would drop one in silence."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # Any: what YAML holds
+        seen: set[str] = set()
+        for key_node, _ in node.value:
+            key = key_node.value
+            if isinstance(key_node, yaml.ScalarNode) and key in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} is given twice", key_node.start_mark)
+            seen.add(str(key))
+        return super().construct_mapping(node, deep)

@@ -1,0 +1,233 @@
+"""A trial is what its scenario says, and its run directory is enough to repeat it."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from seatrial.core.errors import CapacityError, PolicyError, ScenarioError, WorkloadError
+from seatrial.core.record import Status
+from seatrial.trial.outcome import outcome
+from seatrial.trial.run import resolve, run_trial
+from seatrial.trial.run_directory import run_directory
+from seatrial.trial.scenario import parse_scenario, read_scenario
+
+# every step takes 10 ms, so every figure can be worked out by hand
+BY_HAND = {
+    "model": "llama-3.1-8b",
+    "pools": [{"accelerator": "h100_sxm", "num_gpu_blocks_override": 100}],
+    "cost": "affine:base=0.01",
+    "workload": {
+        "num_requests": 50,
+        "arrivals": {"process": "constant", "rate": 2},
+        "input": {"distribution": "fixed", "value": 30},
+        "output": {"distribution": "fixed", "value": 11},
+    },
+}
+
+
+def scenario(pool=None, workload=None, **changes):
+    content = BY_HAND | changes
+    content["pools"] = [BY_HAND["pools"][0] | (pool or {})]
+    content["workload"] = BY_HAND["workload"] | (workload or {})
+    return parse_scenario(content, "s.yaml", Path.cwd())
+
+
+def trial(**changes):
+    return resolve(scenario(**changes))
+
+
+def setup_of(model, accelerator="h100_sxm", **pool):
+    content = BY_HAND | {"model": model, "cost": "roofline", "pools": [{"accelerator": accelerator, **pool}]}
+    return resolve(parse_scenario(content, "s.yaml", Path.cwd())).setup
+
+
+def test_every_figure_of_a_lone_request_is_worked_out_by_hand():
+    summary = run_trial(trial(slo="ttft:p90=0.02,itl:p99=0.005"))
+    assert summary.num_completed == 50
+    assert summary.ttft_s.max == pytest.approx(0.01)
+    assert summary.e2e_s.mean == pytest.approx(0.11)
+    assert summary.duration_s == pytest.approx(49 * 0.5 + 0.11)
+    assert summary.utilization.busy == pytest.approx(50 * 0.11 / summary.duration_s)
+    assert summary.slo is not None
+    assert [target.held for target in summary.slo.targets] == [True, False]
+    assert summary.kv_cache.capacity_tokens == 1600
+    assert summary.kv_cache.peak_usage == pytest.approx(0.03)  # 40 tokens of 41 are stored: three blocks
+
+
+def test_a_run_directory_repeats_itself_to_the_byte(tmp_path):
+    first, again = tmp_path / "first", tmp_path / "again"
+    random = scenario(workload={"arrivals": {"process": "gamma", "rate": 40, "cv": 2}}, seed=7, cost="roofline")
+    run_trial(resolve(random), out=first)
+    run_trial(resolve(read_scenario(first / "scenario.yaml")), out=again)
+    for name in ("requests.parquet", "scenario.yaml"):
+        assert (first / name).read_bytes() == (again / name).read_bytes()
+    told, told_again = (json.loads((folder / "summary.json").read_text()) for folder in (first, again))
+    for wall in ("wall_s", "simulated_requests_per_wall_s"):
+        del told[wall], told_again[wall]
+    assert told == told_again
+
+
+@pytest.mark.parametrize("pool", [{"data_parallel": 2}, {"pipeline_parallel": 2}, {"enable_chunked_prefill": False}, {"scheduler": "orca"}])
+def test_what_was_resolved_resolves_to_itself(tmp_path, pool):
+    made = trial(pool=pool, cost="roofline")
+    run_trial(made, out=tmp_path / "run")
+    again = resolve(read_scenario(tmp_path / "run" / "scenario.yaml"))
+    assert again.scenario == made.scenario
+    assert (again.setup.engine, again.setup.capacity) == (made.setup.engine, made.setup.capacity)
+
+
+@pytest.mark.parametrize("model", ["jamba-1.5-mini", "qwen3-next-80b-a3b", "nemotron-nano-9b-v2"])
+def test_recurrent_states_resolve_to_the_same_engine_again(model):
+    made = setup_of(model, tensor_parallel=4, max_num_seqs=10_000)
+    assert made.engine.max_num_seqs == made.capacity.max_num_seqs < 10_000
+    again = setup_of(model, tensor_parallel=4, max_num_seqs=made.engine.max_num_seqs)
+    assert again.capacity == made.capacity
+
+
+def test_the_records_are_those_that_the_summary_counts(tmp_path):
+    summary = run_trial(trial(), out=tmp_path / "run")
+    table = pq.read_table(tmp_path / "run" / "requests.parquet")
+    assert table.num_rows == summary.num_requests
+    assert np.mean(table["ttft_s"].to_numpy()) == pytest.approx(summary.ttft_s.mean)
+
+
+def test_requests_that_never_fit_are_counted_and_told(tmp_path):
+    made = trial(workload={"input": {"distribution": "fixed", "value": 1591}})  # with 11 more 1,602 tokens, of which 1,601 are stored
+    summary = run_trial(made, out=tmp_path / "run")
+    assert (summary.num_rejected, summary.num_completed) == (50, 0)
+    assert "every request was rejected" in outcome(made, summary)["notes"][0]
+    assert "1,601 tokens" in outcome(made, summary)["notes"][0]
+    assert set(pq.read_table(tmp_path / "run" / "requests.parquet")["status"].to_pylist()) == {"rejected"}
+
+
+def test_the_longest_request_that_fits_runs():
+    summary = run_trial(trial(workload={"input": {"distribution": "fixed", "value": 1590}}))
+    assert summary.num_completed == 50
+
+
+def test_an_audit_finds_nothing_in_a_good_run():
+    summary = run_trial(trial(), audit=True)
+    assert summary.num_completed == 50
+
+
+def test_progress_and_records_are_told_while_it_runs():
+    heard, seen = [], []
+    made = trial(workload={"num_requests": 10_000, "arrivals": {"process": "constant", "rate": 5}})
+    run_trial(made, progress=heard.append, watch=seen.append)
+    assert heard == sorted(heard)
+    assert 0 < heard[0] <= 10_000
+    assert sum(len(records) for records in seen) == 10_000
+    assert all((records.status == Status.COMPLETED).all() for records in seen)
+
+
+def test_a_warm_up_is_trimmed_from_the_figures_and_not_from_the_records(tmp_path):
+    summary = run_trial(trial(warmup=10.0, cooldown=4.5), out=tmp_path / "run")
+    assert summary.num_requests == 21  # arrivals at 0.5, 1.0 ... 25: those from 10.5 to 20.5
+    assert pq.read_table(tmp_path / "run" / "requests.parquet").num_rows == 50
+
+
+def test_data_parallel_ranks_are_one_engine_with_the_limits_of_all():
+    one, two = setup_of("mixtral-8x7b", "h200_sxm"), setup_of("mixtral-8x7b", "h200_sxm", data_parallel=2, expert_parallel=True)
+    assert two.scheduler_engine == replace(
+        two.engine, max_num_seqs=2 * one.engine.max_num_seqs, max_num_batched_tokens=2 * one.engine.max_num_batched_tokens
+    )
+    assert two.capacity.num_blocks == 2 * two.capacity.num_blocks_per_rank
+    assert two.engine.max_model_len <= two.capacity.capacity_tokens_per_rank
+    assert two.price_per_hour == 2 * one.price_per_hour
+
+
+def trace_of(tmp_path, num_requests=20):
+    rows = "".join(f"{0.5 * row},{100 + row},5\n" for row in range(num_requests))
+    (tmp_path / "t.csv").write_text("arrival_s,input_tokens,output_tokens\n" + rows)
+    return {"trace": str(tmp_path / "t.csv")}
+
+
+def run_trace(tmp_path, **said):
+    content = BY_HAND | {"workload": trace_of(tmp_path) | said}
+    run_trial(resolve(parse_scenario(content, "s.yaml", tmp_path)), out=tmp_path / "run")
+    return pq.read_table(tmp_path / "run" / "requests.parquet").sort_by("row")
+
+
+@pytest.mark.parametrize(
+    ("said", "num_requests", "last_arrival"),
+    [
+        ({}, 20, 9.5),
+        ({"limit": 5}, 5, 2.0),
+        ({"limit": 5, "speedup": 4.0}, 5, 0.5),
+        ({"rate": 1.0}, 20, 19.0),
+        ({"num_requests": 30}, 30, 14.5),
+        ({"limit": 10, "rate": 4.0, "num_requests": 25}, 25, 6.0),
+    ],
+)
+def test_a_trace_is_limited_then_paced_then_repeated(tmp_path, said, num_requests, last_arrival):
+    table = run_trace(tmp_path, **said)
+    assert table.num_rows == num_requests
+    assert table["arrival_s"].to_pylist()[-1] == pytest.approx(last_arrival)
+
+
+def test_a_trace_in_a_closed_loop_keeps_its_lengths_and_not_its_times(tmp_path):
+    table = run_trace(tmp_path, closed_loop={"concurrency": 2, "think_time": 0.0})
+    assert table["input_tokens"].to_pylist() == list(range(100, 120))
+    assert table["arrival_s"].to_pylist()[:2] == [0.0, 0.0]
+    assert table["arrival_s"].to_pylist()[2] == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "text"),
+    [
+        ({"cost": "rofline"}, ScenarioError, "did you mean roofline"),
+        ({"cost": "affine"}, ScenarioError, "affine:TERM=SECONDS"),
+        ({"slo": "ttft:p9x=1"}, ScenarioError, "'p9x' is not a quantile"),
+        ({"slo": ""}, ScenarioError, "has no limit"),
+        ({"pool": {"scheduler": "vlm-v1"}}, PolicyError, "did you mean vllm-v1"),
+        ({"model": "llama-3.1-405b", "pool": {"num_gpu_blocks_override": None}}, CapacityError, "needs"),
+        ({"workload": {"num_requests": None, "duration": 0.1}}, WorkloadError, "ends before its first request"),
+        ({"warmup": 1e400}, ScenarioError, "warmup"),
+    ],
+)
+def test_what_cannot_run_is_refused_and_leaves_nothing_behind(tmp_path, changes, error, text):
+    with pytest.raises(error, match=text):
+        run_trial(trial(**changes), out=tmp_path / "run")
+    assert list(tmp_path.iterdir()) == []
+
+
+# the run directory
+
+
+def test_an_interrupted_run_leaves_what_was_there(tmp_path):
+    run_trial(trial(), out=tmp_path / "run")
+    before = (tmp_path / "run" / "summary.json").read_text()
+
+    def interrupt(records):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_trial(trial(seed=1), out=tmp_path / "run", watch=interrupt)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["run"]
+    assert (tmp_path / "run" / "summary.json").read_text() == before
+
+
+def test_an_earlier_run_and_an_empty_directory_are_replaced(tmp_path):
+    (tmp_path / "empty").mkdir()
+    for name in ("empty", "empty", "deep/er"):
+        run_trial(trial(), out=tmp_path / name)
+        assert sorted(entry.name for entry in (tmp_path / name).iterdir()) == ["requests.parquet", "scenario.yaml", "summary.json"]
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["deep", "empty"]
+
+
+@pytest.mark.parametrize(
+    ("names", "text"), [(["diary.txt"], "not empty"), (["summary.json", "diary.txt"], "also holds diary.txt"), ([], "is a file")]
+)
+def test_what_no_run_wrote_is_never_replaced(tmp_path, names, text):
+    place = tmp_path / "place"
+    if names:
+        place.mkdir()
+    for path in [place / name for name in names] or [place]:
+        path.write_text("mine")
+    with pytest.raises(ScenarioError, match=text), run_directory(place):
+        pass
+    assert all(path.read_text() == "mine" for path in [place / name for name in names] or [place])
