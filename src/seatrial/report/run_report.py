@@ -1,0 +1,104 @@
+"""What `seatrial run` shows people of a run."""
+
+from collections.abc import Iterator
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from seatrial.core.units import seconds_text
+from seatrial.metrics import Summary
+from seatrial.metrics.summary import SloResult
+from seatrial.report.chart import Columns
+from seatrial.report.setup_report import setup_lines
+from seatrial.report.tables import NOTHING, heading, number_text, pairs, paragraph, seconds_in, share_text, table, unit_for
+from seatrial.report.timeline import Timeline
+from seatrial.report.verdict import verdict
+from seatrial.report.workload_line import requests_text, workload_line
+from seatrial.trial.notes import notes
+from seatrial.trial.outcome import price_per_million_tokens
+from seatrial.trial.run import Trial
+
+CHART_WIDTH = 60
+
+
+def run_report(trial: Trial, summary: Summary, timeline: Timeline) -> RenderableType:
+    return Group(*_parts(trial, summary, timeline))
+
+
+def _parts(trial: Trial, summary: Summary, timeline: Timeline) -> Iterator[RenderableType]:
+    yield setup_lines(trial.setup)
+    yield workload_line(trial, timeline)
+    if summary.num_completed:
+        yield latency_table(summary)
+        if summary.slo:
+            yield slo_table(summary.slo)
+        yield pairs(throughput_rows(trial, summary))
+        yield from ttft_chart(timeline)
+    yield Text()
+    yield paragraph(verdict(trial, summary, timeline), style="bold")
+    for note in notes(trial, summary):
+        yield paragraph(note, label="note: ", style="dim")
+    yield paragraph(f"{requests_text(timeline.num_arrivals)} simulated in {seconds_text(summary.wall_s)}", style="dim")
+
+
+def latency_table(summary: Summary) -> Table:
+    rows = {
+        "TTFT": summary.ttft_s,
+        "TPOT": summary.tpot_s,
+        "ITL": summary.itl_s,
+        "E2E": summary.e2e_s,
+        "queue": summary.queue_s,
+    }
+    made = table("<latency", "<", "mean", "p50", "p90", "p95", "p99", "max")
+    for name, found in rows.items():
+        unit = unit_for(found.p90)
+        values = (found.mean, found.p50, found.p90, found.p95, found.p99, found.max)
+        made.add_row(name, unit, *(seconds_in(unit, value) for value in values))
+    return made
+
+
+def slo_table(slo: SloResult) -> Table:
+    made = table("<SLO", "limit", "actual", "<", "attainment", "goodput")
+    whole = (share_text(slo.attainment), f"{number_text(slo.goodput_requests_per_s)} requests/s")
+    for target in slo.targets:
+        name = f"{target.metric} {'mean' if target.quantile is None else f'p{100 * target.quantile:g}'}"
+        actual = NOTHING if target.actual_s is None else seconds_text(target.actual_s)
+        outcome = Text("held", style="green") if target.held else Text("missed", style="bold red")
+        made.add_row(name, seconds_text(target.limit_s), actual, outcome, *whole)
+        whole = ("", "")
+    return made
+
+
+def throughput_rows(trial: Trial, summary: Summary) -> list[tuple[str, str]]:
+    use, batch, kv = summary.utilization, summary.batch, summary.kv_cache
+    price = price_per_million_tokens(trial.setup, summary)
+    return [
+        ("requests/s", number_text(summary.requests_per_s)),
+        ("input tokens/s", number_text(summary.input_tokens_per_s)),
+        ("output tokens/s", number_text(summary.output_tokens_per_s)),
+        ("completed", f"{summary.num_completed:,}"),
+        ("rejected", f"{summary.num_rejected:,}"),
+        ("preemptions", f"{summary.num_preemptions:,}"),
+        ("$ per hour", f"{trial.setup.price_per_hour:,.2f}"),
+        ("$ per M output tokens", number_text(price)),
+        ("busy", share_text(use.busy)),
+        ("MFU, MBU while busy", f"{share_text(use.mfu)}, {share_text(use.mbu)}"),
+        ("KV cache peak, mean", f"{share_text(kv.peak_usage)}, {share_text(kv.mean_usage)}"),
+        ("running at a time", number_text(batch.mean_running)),
+        ("decodes a step", number_text(batch.mean_decodes)),
+        ("tokens a step: mean", number_text(batch.mean_tokens)),
+        ("max", NOTHING if batch.max_tokens is None else f"{batch.max_tokens:,}"),
+        ("steps", f"{summary.num_steps:,}"),
+    ]
+
+
+def ttft_chart(timeline: Timeline) -> Iterator[RenderableType]:
+    """Only where a run is long enough to have a course."""
+    values = timeline.mean_ttft(CHART_WIDTH)
+    known = [value for value in values if value is not None]
+    if len(known) < 10:
+        return
+    yield heading("mean TTFT by time of arrival")
+    span = timeline.last_arrival - timeline.first_arrival
+    yield Columns(values, top=seconds_text(max(known)), left="0", right=seconds_text(span))
