@@ -12,6 +12,7 @@ from seatrial.sim.recorder import Recorder
 from seatrial.sim.replica import Replica
 
 ARRIVALS_AT_ONCE = 4096
+DRAIN_TIME = 60.0  # seconds simulated at once when the last request has come
 
 
 def simulate(workload: Workload, replica: Replica, recorder: Recorder) -> None:
@@ -49,7 +50,9 @@ def _simulate_open_loop(workload: Workload, replica: Replica, recorder: Recorder
                 replica.arrive(row, time, ready, num_prompt, num_output)
             recorder.num_arrived += len(times)
             recorder.flush(replica)
-    replica.run_until(inf)
+    while replica.is_busy:
+        replica.run_until(replica.now + DRAIN_TIME)
+        recorder.flush(replica)
 
 
 Pending = tuple[float, int, int, int]  # arrival time, row, prompt tokens, output tokens

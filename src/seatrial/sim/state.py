@@ -60,6 +60,10 @@ class ReplicaState:
     def num_free_blocks_after_decodes(self) -> int:
         return self.num_blocks - self.blocks_after(1)
 
+    @property
+    def is_busy(self) -> bool:
+        return bool(self.members or self.waiting)
+
     def last_running(self) -> Sequence:
         return next(reversed(self.members.values()))
 

@@ -1,0 +1,128 @@
+"""The `seatrial` command: which commands there are, and how a run of one ends.
+
+Importing this is light on purpose: what a command needs is imported when it is called.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from math import isfinite
+from typing import Any
+
+from cyclopts import App, CycloptsError, Parameter, Token, convert
+
+from seatrial.cli.usage import complaint
+from seatrial.core.errors import SeatrialError
+from seatrial.version import __version__
+
+DONE, WRONG_INPUT, INTERRUPTED, READER_GONE = 0, 2, 130, 141  # the last two as a shell counts SIGINT and SIGPIPE
+
+GROUPS = {
+    "workload": "Requests over time: describe, generate and convert traces.",
+    "catalog": "Models and accelerators that are known by name, with the source of every number.",
+}
+COMMANDS = {
+    "run": (
+        "seatrial.cli.run:run",
+        "Simulate a model on its accelerators under a workload, and say what its users would see.\n\n"
+        "Without a scenario file the built-in one is run: an 8B model on one H100 under generated traffic. Flags override the scenario.",
+    ),
+    "explain": (
+        "seatrial.cli.explain:explain",
+        "Say where the milliseconds of a step go, and why the KV cache is as large as it is.",
+    ),
+    "workload describe": (
+        "seatrial.cli.workload_describe:describe",
+        "Rate, bursts, lengths, sessions and shared prefixes of a trace, and the generator that resembles it best.",
+    ),
+    "workload generate": (
+        "seatrial.cli.workload_generate:generate",
+        "Write a trace made from parameters: those of a YAML file with the key `workload`, or those of the flags.\n\n"
+        "Without either, requests come as a Poisson process with the lengths of a chat service.",
+    ),
+    "workload convert": (
+        "seatrial.cli.workload_convert:convert",
+        "Write a trace in our schema (.parquet, .csv) or as Mooncake JSON lines (.jsonl).",
+    ),
+    "catalog models": (
+        "seatrial.cli.catalog:models",
+        "The models that are known by name, or all about one: of the catalogue, or of a config.json.",
+    ),
+    "catalog accelerators": (
+        "seatrial.cli.catalog:accelerators",
+        "The accelerators that are known by name, or every number of one with its source.",
+    ),
+}
+
+
+def main(tokens: Sequence[str] | None = None) -> int:
+    """Run one command and give its exit code: 0 done, 2 wrong input, 130 interrupted, 141 when nobody reads on.
+
+    All of these are one sentence at most. A bug of ours escapes as a traceback, which Python ends with 1.
+    """
+    try:
+        if hasattr(sys.stdout, "reconfigure"):
+            sys.stdout.reconfigure(errors="replace")  # a terminal without our marks gets question marks, and no traceback
+        app(sys.argv[1:] if tokens is None else tokens, exit_on_error=False, print_error=False, result_action="return_value")
+        sys.stdout.flush()
+    except CycloptsError as error:
+        return fail(complaint(error))
+    except SeatrialError as error:
+        return fail(str(error))
+    except BrokenPipeError:
+        forget_stdout()
+        return READER_GONE
+    except KeyboardInterrupt:
+        fail("interrupted; no file was left half written")
+        return INTERRUPTED
+    except OSError as problem:
+        if problem.filename is None:
+            forget_stdout()
+        return fail(f"cannot read or write {problem.filename or 'the results'} ({problem.strerror or problem})")
+    return DONE
+
+
+def fail(sentence: str) -> int:
+    sys.stderr.write(f"seatrial: {' '.join(sentence.split())}\n")
+    return WRONG_INPUT
+
+
+def forget_stdout() -> None:
+    """What is still buffered has nowhere to go, and must not raise again when Python ends."""
+    with suppress(OSError):  # a stdout without a file, as in tests
+        stdout = sys.stdout.fileno()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stdout)
+
+
+def to_value(kind: Any, tokens: Sequence[Token]) -> Any:
+    """A flag's word as a value. Cyclopts alone would round 1.5 to an integer and let NaN pass."""
+    word = tokens[0].value if len(tokens) == 1 else ""
+    if kind is int and not word.strip().removeprefix("-").isdecimal():
+        raise ValueError("a whole number")
+    value = convert(kind, tokens)
+    if isinstance(value, float) and not isfinite(value):
+        raise ValueError("a finite number")
+    return value
+
+
+def make_app() -> App:
+    common: dict[str, Any] = {"help_format": "plaintext", "version_flags": []}
+    root = App(
+        name="seatrial",
+        help="Puts fleets of LLM accelerators through their sea trial: simulates LLM serving on real request traces, exactly and fast.",
+        version=__version__,
+        help_format="plaintext",
+        suppress_keyboard_interrupt=False,
+        default_parameter=Parameter(negative=(), converter=to_value),
+    )
+    groups = {name: App(name=name, help=text, **common) for name, text in GROUPS.items()}
+    for group in groups.values():
+        root.command(group)
+    for words, (path, text) in COMMANDS.items():
+        *group_name, name = words.split()
+        (groups[group_name[0]] if group_name else root).command(path, name=name, help=text, **common)
+    return root
+
+
+app = make_app()
