@@ -1,10 +1,6 @@
 """A request on its way through a replica."""
 
 from math import nan
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from seatrial.sim.decodes import DecodeSet
 
 
 class Sequence:
@@ -51,7 +47,7 @@ class Sequence:
         self.finish_step = -1  # the decode step after which it is done; -1 while it is not decoding
 
     # Set when it joins a set of decodes, meaningless before.
-    home: "DecodeSet"
+    home: object  # the set that counts it
     offset: int
     join_step: int
     last_token_time: float
