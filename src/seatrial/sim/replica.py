@@ -67,9 +67,9 @@ class Replica(ReplicaState):
         """Take the step that the scheduler plans; a plan of decodes alone holds for longer."""
         if len(self.waiting) == 1 and not self.prefills and self.window is None:
             seq, decodes = self.waiting[0], self.decodes
-            least_free = self.num_blocks - self.num_held_blocks - decodes.most_blocks_after(1)
-            if self.scheduler.takes_whole(seq.num_tokens, decodes.count, len(self.members), least_free, self.block_size):
-                self.take_whole(seq)
+            most = self.num_held_blocks + decodes.most_blocks_after(1)
+            if self.scheduler.takes_whole(seq.num_tokens, decodes.count, len(self.members), self.num_blocks - most, self.block_size):
+                self.take_whole(seq, most)
                 return
         plan = self.scheduler.plan(self)
         if plan.chunks or plan.preempted or plan.stalled:
@@ -162,8 +162,11 @@ class Replica(ReplicaState):
         self.log.steps.append((start, duration, gaps, held))
         self.log.batches.append(batch)
 
-    def take_whole(self, seq: Sequence) -> None:
-        """The step that most requests of a replica with room begin with: one whole prompt beside all decodes. What `take_step` would do."""
+    def take_whole(self, seq: Sequence, most_blocks: int) -> None:
+        """The step that most requests of a replica with room begin with: one whole prompt beside all decodes.
+
+        What `take_step` would do, with less ado. Without the prompt at most `most_blocks` are held.
+        """
         decodes, start, num_tokens = self.decodes, self.now, seq.num_tokens
         self.members[seq.row] = self.waiting.popleft()
         if seq.start_time != seq.start_time:
@@ -176,7 +179,7 @@ class Replica(ReplicaState):
         seq.num_computed_tokens = num_tokens
         seq.num_blocks = num_blocks = -(-num_tokens // self.block_size)
         self.num_held_blocks = held = self.num_held_blocks + num_blocks
-        if held + decodes.most_blocks_after(1) > self.peak_blocks:
+        if most_blocks + num_blocks > self.peak_blocks:
             self.peak_blocks = max(self.peak_blocks, self.blocks_after(1))
         gaps = count
         if count:
