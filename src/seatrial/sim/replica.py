@@ -178,9 +178,8 @@ class Replica(ReplicaState):
         self.now = end = start + duration
         seq.num_computed_tokens = num_tokens
         seq.num_blocks = num_blocks = -(-num_tokens // self.block_size)
-        self.num_held_blocks = held = self.num_held_blocks + num_blocks
         if most_blocks + num_blocks > self.peak_blocks:
-            self.peak_blocks = max(self.peak_blocks, self.blocks_after(1))
+            self.peak_blocks = max(self.peak_blocks, self.blocks_after(1) + num_blocks)
         gaps = count
         if count:
             if decodes.laggards:
@@ -190,9 +189,13 @@ class Replica(ReplicaState):
             decodes.last_run_time = end
             if decodes.heap[0][0] <= step:
                 self.end_decodes(decodes, end)
-        self.log.steps.append((start, duration, gaps, held))
+        self.log.steps.append((start, duration, gaps, self.num_held_blocks + num_blocks))
         self.log.batches.append(batch)
-        self.emit(seq, decodes, start, end)
+        self.put_out(seq, start, end)
+        if seq.num_tokens < seq.num_prompt_tokens + seq.num_output_tokens:
+            decodes.join(seq, end)  # its blocks are counted there; until now they were only in the log
+        else:
+            self.complete(seq, end)
 
     def start_step(self, plan: StepPlan, done: list[Sequence]) -> Batch:
         """Preempt, stall, admit, hand out blocks, and count the chunks' tokens as computed.

@@ -96,35 +96,39 @@ class ReplicaState:
 
     def emit(self, seq: Sequence, decodes: DecodeSet, start: float, end: float) -> None:
         """A prompt is complete (or computed anew) and its next token comes out; from here on it decodes."""
+        self.put_out(seq, start, end)
+        if seq.num_tokens == seq.num_prompt_tokens + seq.num_output_tokens:
+            self.complete(seq, end)
+            self.release(seq)
+            return
+        decodes.join(seq, end)
+        if not self.reserves:
+            self.num_held_blocks -= seq.num_blocks  # from now on counted by the decodes
+
+    def put_out(self, seq: Sequence, start: float, end: float) -> None:
+        """A token at the end of prompt work: the first, or one that a preemption has kept waiting."""
+        seq.num_tokens += 1
         if seq.first_token_time != seq.first_token_time:
             seq.first_token_time = end
         else:
             self.log.late.append((start, end - seq.last_token_time, 1))
-        seq.num_tokens += 1
-        if seq.num_tokens == seq.num_prompt_tokens + seq.num_output_tokens:
-            seq.finish_time = end
-            seq.status = Status.COMPLETED
-            del self.members[seq.row]
-            self.ended.append(seq)
-            self.release(seq)
-        else:
-            decodes.join(seq, end)
-            if not self.reserves:
-                self.num_held_blocks -= seq.num_blocks  # from now on counted by the decodes
 
     def end_decodes(self, decodes: DecodeSet, end: float) -> None:
         """Those that have taken their last token leave."""
-        heap, step, members, ended = decodes.heap, decodes.step, self.members, self.ended
+        heap, step = decodes.heap, decodes.step
         while heap and heap[0][0] <= step:
-            finish, row, seq = heappop(heap)
+            finish, _, seq = heappop(heap)
             if seq.finish_step == finish and seq.home is decodes:
                 decodes.forget(seq)
-                seq.finish_time = end
-                seq.status = Status.COMPLETED
-                del members[row]
-                ended.append(seq)
+                self.complete(seq, end)
                 if self.reserves:
                     self.release(seq)
+
+    def complete(self, seq: Sequence, end: float) -> None:
+        seq.finish_time = end
+        seq.status = Status.COMPLETED
+        del self.members[seq.row]
+        self.ended.append(seq)
 
     def release(self, seq: Sequence) -> None:
         """Give back the blocks that a completed sequence holds itself, now or when its batch has ended."""
