@@ -30,6 +30,7 @@ class Windowed:
     def __init__(self, case: Case) -> None:
         self.cost = case.cost
         self.attention_window = case.window
+        self.is_broken = case.config.block_size % 2 == 0
         self.per_window_context = case.cost.per_context_token / 2 if case.window else 0.0
 
     def step_time(self, batch: Batch) -> float:
@@ -38,9 +39,11 @@ class Windowed:
 
     def decode_law(self, num_decodes: int, context: int) -> DecodeLaw:
         cost = self.cost
-        # Broken into pieces where nothing changes, to see that pieces are respected.
-        low = context // 64 * 64
-        return DecodeLaw(cost.base + cost.per_decode * num_decodes, cost.per_context_token, self.per_window_context, low, low + 64)
+        law = DecodeLaw(cost.base + cost.per_decode * num_decodes, cost.per_context_token, self.per_window_context)
+        if not self.is_broken:
+            return law
+        low = context // 64 * 64  # pieces between which nothing changes, to see that pieces are respected
+        return law._replace(min_context=low, max_context=low + 64)
 
 
 def sail(case: Case) -> tuple[dict[int, tuple], np.ndarray, Recorder]:

@@ -8,6 +8,7 @@ from math import inf
 
 from seatrial.core.record import Status
 from seatrial.core.request import Workload
+from seatrial.sim.cruise import Pending, cruise, may_cruise
 from seatrial.sim.recorder import Recorder
 from seatrial.sim.replica import Replica
 
@@ -44,10 +45,7 @@ def _simulate_open_loop(workload: Workload, replica: Replica, recorder: Recorder
             part = slice(start, start + ARRIVALS_AT_ONCE)
             times = chunk.arrival_time[part]
             columns = (chunk.row[part], times, times + before, chunk.num_prompt_tokens[part], chunk.num_output_tokens[part])
-            for row, time, ready, num_prompt, num_output in zip(*[column.tolist() for column in columns]):
-                if replica.now < ready:
-                    replica.run_until(ready)
-                replica.arrive(row, time, ready, num_prompt, num_output)
+            _take_in(list(zip(*[column.tolist() for column in columns])), replica)
             recorder.num_arrived += len(times)
             recorder.flush(replica)
     while replica.is_busy:
@@ -55,14 +53,29 @@ def _simulate_open_loop(workload: Workload, replica: Replica, recorder: Recorder
         recorder.flush(replica)
 
 
-Pending = tuple[float, int, int, int]  # arrival time, row, prompt tokens, output tokens
+def _take_in(arrivals: list[Pending], replica: Replica) -> None:
+    place = 0
+    while place < len(arrivals):
+        row, time, ready, num_prompt, num_output = arrivals[place]
+        if replica.now < ready and not may_cruise(replica):
+            replica.run_until(ready)
+        if may_cruise(replica) and (reached := cruise(replica, arrivals, place)) > place:
+            place = reached
+            continue
+        if replica.now < ready:
+            replica.run_until(ready)
+        replica.arrive(row, time, ready, num_prompt, num_output)
+        place += 1
+
+
+Caused = tuple[float, int, int, int]  # arrival time, row, prompt tokens, output tokens
 
 
 def _simulate_with_follow_ups(workload: Workload, replica: Replica, recorder: Recorder) -> None:
     """As above, but a request that ends may cause others, at that very moment or later: so the replica stops whenever one ends."""
     before, after = replica.cost.request_overhead
     known = _one_by_one(workload)
-    caused: list[Pending] = []
+    caused: list[Caused] = []
     coming = next(known, None)
     num_seen = 0
     while True:
@@ -86,6 +99,6 @@ def _simulate_with_follow_ups(workload: Workload, replica: Replica, recorder: Re
         num_seen = len(replica.ended)
 
 
-def _one_by_one(workload: Workload) -> Iterator[Pending]:
+def _one_by_one(workload: Workload) -> Iterator[Caused]:
     for chunk in workload.chunks():
         yield from zip(*[c.tolist() for c in (chunk.arrival_time, chunk.row, chunk.num_prompt_tokens, chunk.num_output_tokens)])
