@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence as Ordered
 from heapq import heappop, heappush
-from math import inf
+from math import inf, sqrt
 
 from seatrial.core.batch import Batch
 from seatrial.core.record import Status
@@ -31,6 +31,7 @@ def cruise(replica: Replica, arrivals: Ordered[Pending], place: int) -> int:
     heap, residues, block_size, num_blocks = decodes.heap, decodes.residues, replica.block_size, replica.num_blocks
     takes_whole, step_time, last = replica.scheduler.takes_whole, replica.cost.step_time, len(arrivals) - 1
     now, step, count, context = replica.now, decodes.step, decodes.count, decodes.context
+    max_tokens = min(replica.max_model_len, num_blocks * block_size + 1)  # the last token of an answer is never stored
     block_base, peak_blocks, last_run_time = decodes.block_base, replica.peak_blocks, decodes.last_run_time
     row, arrival_time, ready, num_prompt, num_output = arrivals[place]
     while True:
@@ -61,7 +62,11 @@ def cruise(replica: Replica, arrivals: Ordered[Pending], place: int) -> int:
             steps = heap[0][0] - step
             duration = steps * first + increment * (0.5 * steps * (steps - 1))
             if now + duration > ready:
-                steps, duration = steps_until(ready, now, first, increment, passing=True)
+                wait, linear = ready - now, first - 0.5 * increment  # as in `steps_until`, which puts it right if need be
+                steps = 1 + int(2 * wait / (linear + sqrt(linear * linear + 2 * increment * wait)))
+                duration = steps * first + increment * (0.5 * steps * (steps - 1))
+                if duration < wait or duration - first - increment * (steps - 1) >= wait:
+                    steps, duration = steps_until(ready, now, first, increment, passing=True)
             then = step + steps
             if block_base + (then // block_size + 1) * count > peak_blocks:
                 used = block_base + then // block_size * count + sum(residues[: then % block_size])
@@ -78,7 +83,7 @@ def cruise(replica: Replica, arrivals: Ordered[Pending], place: int) -> int:
         most = block_base + (then // block_size + 1) * count
         if arrivals[place + 1][2] <= now or not takes_whole(num_prompt, count, len(members), num_blocks - most, block_size):
             break
-        if num_prompt + num_output > replica.max_model_len or (num_prompt + num_output - 2) // block_size >= num_blocks:
+        if num_prompt + num_output > max_tokens:
             break
         held = -(-num_prompt // block_size)
         if most + held > peak_blocks:
