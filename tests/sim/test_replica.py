@@ -8,7 +8,6 @@ from seatrial.core.record import Status
 from seatrial.core.request import Arrival, Request
 from seatrial.core.scheduling import StepPlan
 from seatrial.cost import AffineCost
-from seatrial.policy.scheduler import never_whole
 from seatrial.policy.schedulers import make_scheduler
 from seatrial.sim.audit import Audit, AuditError
 from seatrial.sim.jump import steps_until
@@ -116,8 +115,7 @@ def test_a_request_may_wait_for_the_end_of_another(think):
 
 def test_a_scheduler_that_makes_no_progress_is_told_so():
     class Idle:
-        max_decodes, reserves, pads = 8, False, False
-        takes_whole = never_whole
+        max_decodes, reserves, pads, whole_prompts = 8, False, False, None
 
         def plan(self, view):
             return StepPlan()

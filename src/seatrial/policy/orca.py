@@ -5,7 +5,6 @@ from math import inf
 from seatrial.core.deployment import EngineConfig
 from seatrial.core.scheduling import Chunk, SchedulerView, StepPlan
 from seatrial.policy.blocks import blocks_for
-from seatrial.policy.scheduler import never_whole
 
 
 class Orca:
@@ -13,13 +12,12 @@ class Orca:
 
     reserves = True
     pads = False
+    whole_prompts = None
     max_decodes = inf
 
     def __init__(self, engine: EngineConfig) -> None:
         self.max_num_seqs = engine.max_num_seqs
         self.max_model_len = engine.max_model_len
-
-    takes_whole = never_whole
 
     def plan(self, view: SchedulerView) -> StepPlan:
         return admit_whole(view, self.max_num_seqs, self.max_model_len)

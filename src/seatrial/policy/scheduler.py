@@ -1,6 +1,6 @@
 """What every scheduler promises."""
 
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from seatrial.core.scheduling import SchedulerView, StepPlan
 
@@ -25,16 +25,20 @@ class Scheduler(Protocol):
     def pads(self) -> bool:
         """Whether a finished sequence computes along, and keeps its blocks, until nothing runs any more."""
 
+    @property
+    def whole_prompts(self) -> "WholePrompts | None":
+        """A shortcut past `plan` for the common case; None for no shortcut, which is always right."""
+
     def plan(self, view: SchedulerView) -> StepPlan: ...
 
-    def takes_whole(self, num_tokens: int, num_decodes: int, num_running: int, num_free_blocks: int, block_size: int) -> bool:
-        """Whether a sequence alone in the queue, with no other prompt unfinished, would start with all its `num_tokens` beside all decodes.
 
-        A shortcut past `plan` for the common case, where blocks are given as needed. `num_free_blocks` is at most what is left
-        when each decode has taken one more token. False is always right: then `plan` is asked.
-        """
+class WholePrompts(NamedTuple):
+    """When a sequence that is alone in the queue, with no other prompt unfinished, starts at once with its whole prompt beside all decodes.
 
+    That is if it has at most `max_prompt_tokens`, with the decodes the step has at most `max_step_tokens`, fewer than `max_num_seqs`
+    run, and its blocks are free when each decode has taken one more token. Blocks are then given as needed.
+    """
 
-def never_whole(self: object, num_tokens: int, num_decodes: int, num_running: int, num_free_blocks: int, block_size: int) -> bool:
-    """`takes_whole` for a scheduler that wants no shortcut."""
-    return False
+    max_prompt_tokens: int
+    max_step_tokens: int
+    max_num_seqs: int

@@ -5,7 +5,6 @@ from math import inf
 from seatrial.core.deployment import EngineConfig
 from seatrial.core.scheduling import SchedulerView, StepPlan
 from seatrial.policy.orca import admit_whole
-from seatrial.policy.scheduler import never_whole
 
 
 class Static:
@@ -13,13 +12,12 @@ class Static:
 
     reserves = True
     pads = True
+    whole_prompts = None
     max_decodes = inf
 
     def __init__(self, engine: EngineConfig) -> None:
         self.max_num_seqs = engine.max_num_seqs
         self.max_model_len = engine.max_model_len
-
-    takes_whole = never_whole
 
     def plan(self, view: SchedulerView) -> StepPlan:
         if view.num_running:

@@ -6,7 +6,6 @@ from seatrial.core.deployment import EngineConfig
 from seatrial.core.scheduling import Chunk, SchedulerView, StepPlan
 from seatrial.policy.blocks import blocks_for, spare_blocks
 from seatrial.policy.room import Room
-from seatrial.policy.scheduler import never_whole
 
 
 class VllmV0:
@@ -14,14 +13,13 @@ class VllmV0:
 
     reserves = False
     pads = False
+    whole_prompts = None
     max_decodes = inf
 
     def __init__(self, engine: EngineConfig) -> None:
         self.max_num_seqs = engine.max_num_seqs
         self.max_num_batched_tokens = engine.max_num_batched_tokens
         self.watermark = 0.01 if engine.watermark is None else engine.watermark
-
-    takes_whole = never_whole
 
     def plan(self, view: SchedulerView) -> StepPlan:
         if chunks := self.prompts(view):

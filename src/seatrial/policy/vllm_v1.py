@@ -6,6 +6,7 @@ from seatrial.core.deployment import EngineConfig
 from seatrial.core.scheduling import Chunk, SchedulerView, SequenceView, StepPlan
 from seatrial.policy.blocks import blocks_for, spare_blocks
 from seatrial.policy.room import Room
+from seatrial.policy.scheduler import WholePrompts
 
 
 class VllmV1:
@@ -22,6 +23,8 @@ class VllmV1:
         self.enable_chunked_prefill = engine.enable_chunked_prefill
         self.reserve_full_isl = engine.scheduler_reserve_full_isl
         self.watermark = engine.watermark or 0.0
+        budget = engine.max_num_batched_tokens
+        self.whole_prompts = None if self.watermark else WholePrompts(min(self.max_chunk, budget), budget, engine.max_num_seqs)
 
     def plan(self, view: SchedulerView) -> StepPlan:
         budget = self.max_num_batched_tokens - view.num_decodes
@@ -39,15 +42,6 @@ class VllmV1:
                 return self.plan_in_order(view)
             budget -= wanted
         return self.admit(view, chunks, budget, num_free)
-
-    def takes_whole(self, num_tokens: int, num_decodes: int, num_running: int, num_free_blocks: int, block_size: int) -> bool:
-        return (
-            num_tokens <= self.max_chunk
-            and num_tokens <= self.max_num_batched_tokens - num_decodes
-            and num_running < self.max_num_seqs
-            and not self.watermark
-            and -(-num_tokens // block_size) <= num_free_blocks
-        )
 
     def chunk(self, seq: SequenceView, budget: int, block_size: int) -> Chunk:
         computed = seq.num_computed_tokens

@@ -15,7 +15,7 @@ Pending = tuple[int, float, float, int, int]  # row, arrival time, ready time, p
 
 def may_cruise(replica: Replica) -> bool:
     """Whether nobody waits or has half a prompt, and nothing else needs the engine's full attention."""
-    if replica.waiting or replica.prefills or replica.decodes.laggards:
+    if replica.scheduler.whole_prompts is None or replica.waiting or replica.prefills or replica.decodes.laggards:
         return False
     return replica.passes_horizon and replica.window is None and not replica.reserves
 
@@ -29,7 +29,8 @@ def cruise(replica: Replica, arrivals: Ordered[Pending], place: int) -> int:
     """
     decodes, laws, members, ended, log = replica.decodes, replica.laws, replica.members, replica.ended, replica.log
     heap, residues, block_size, num_blocks = decodes.heap, decodes.residues, replica.block_size, replica.num_blocks
-    takes_whole, step_time, last = replica.scheduler.takes_whole, replica.cost.step_time, len(arrivals) - 1
+    step_time, last = replica.cost.step_time, len(arrivals) - 1
+    max_prompt_tokens, max_step_tokens, max_num_seqs = replica.scheduler.whole_prompts or (0, 0, 0)
     now, step, count, context = replica.now, decodes.step, decodes.count, decodes.context
     max_tokens = min(replica.max_model_len, num_blocks * block_size + 1)  # the last token of an answer is never stored
     block_base, peak_blocks, last_run_time = decodes.block_base, replica.peak_blocks, decodes.last_run_time
@@ -81,11 +82,11 @@ def cruise(replica: Replica, arrivals: Ordered[Pending], place: int) -> int:
 
         then = step + 1
         most = block_base + (then // block_size + 1) * count
-        if arrivals[place + 1][2] <= now or not takes_whole(num_prompt, count, len(members), num_blocks - most, block_size):
-            break
-        if num_prompt + num_output > max_tokens:
-            break
         held = -(-num_prompt // block_size)
+        if num_prompt > max_prompt_tokens or num_prompt + count > max_step_tokens or len(members) >= max_num_seqs:
+            break
+        if arrivals[place + 1][2] <= now or num_prompt + num_output > max_tokens or most + held > num_blocks:
+            break
         if most + held > peak_blocks:
             peak_blocks = max(peak_blocks, held + block_base + then // block_size * count + sum(residues[: then % block_size]))
         batch = Batch(1, num_prompt, num_prompt * (num_prompt + 1) // 2, num_prompt, count, context, count + 1)

@@ -12,6 +12,7 @@ from seatrial.core.deployment import EngineConfig
 from seatrial.core.errors import PolicyError
 from seatrial.core.record import Status
 from seatrial.core.scheduling import StepPlan
+from seatrial.policy.blocks import blocks_for
 from seatrial.policy.scheduler import Scheduler
 from seatrial.sim.decodes import DecodeSet
 from seatrial.sim.jump import steps_until
@@ -65,12 +66,15 @@ class Replica(ReplicaState):
 
     def decide(self, horizon: float) -> None:
         """Take the step that the scheduler plans; a plan of decodes alone holds for longer."""
-        if len(self.waiting) == 1 and not self.prefills and self.window is None:
+        whole = self.scheduler.whole_prompts
+        if whole is not None and len(self.waiting) == 1 and not self.prefills and self.window is None:
             seq, decodes = self.waiting[0], self.decodes
-            most = self.num_held_blocks + decodes.most_blocks_after(1)
-            if self.scheduler.takes_whole(seq.num_tokens, decodes.count, len(self.members), self.num_blocks - most, self.block_size):
-                self.take_whole(seq, most)
-                return
+            num_tokens = seq.num_tokens
+            if num_tokens <= whole.max_prompt_tokens and num_tokens + decodes.count <= whole.max_step_tokens:
+                most = self.num_held_blocks + decodes.most_blocks_after(1)
+                if most + blocks_for(num_tokens, self.block_size) <= self.num_blocks and len(self.members) < whole.max_num_seqs:
+                    self.take_whole(seq, most)
+                    return
         plan = self.scheduler.plan(self)
         if plan.chunks or plan.preempted or plan.stalled:
             self.take_step(plan)
