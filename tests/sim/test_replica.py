@@ -6,7 +6,7 @@ from seatrial.core.deployment import EngineConfig
 from seatrial.core.errors import PolicyError
 from seatrial.core.record import Status
 from seatrial.core.request import Arrival, Request
-from seatrial.core.scheduling import StepPlan
+from seatrial.core.scheduling import Chunk, StepPlan
 from seatrial.cost import AffineCost
 from seatrial.policy.schedulers import make_scheduler
 from seatrial.sim.audit import Audit, AuditError
@@ -113,16 +113,34 @@ def test_a_request_may_wait_for_the_end_of_another(think):
     assert [found.rows[row][2] for row in range(3)] == [8.0, 11.0 + think, 14.0 + 2 * think]
 
 
-def test_a_scheduler_that_makes_no_progress_is_told_so():
-    class Idle:
-        max_decodes, reserves, pads, whole_prompts = 8, False, False, None
+class Guest:
+    """Answers always the same."""
 
-        def plan(self, view):
+    max_decodes, reserves, pads, whole_prompts = 8, False, False, None
+
+    def __init__(self, num_tokens=None, num_blocks=0):
+        self.chunk = (num_tokens, num_blocks)
+
+    def plan(self, view):
+        if self.chunk[0] is None:
             return StepPlan()
+        return StepPlan([Chunk(view.waiting[0], *self.chunk)], num_admitted=1)
 
-    replica = make_replica(AffineCost(base=1.0), Idle(), ENGINE, 100)
+
+@pytest.mark.parametrize(
+    ("guest", "complaint"),
+    [
+        (Guest(), "Guest plans nothing though nothing runs"),
+        (Guest(5, 1), "plans 5 tokens and 1 blocks for a sequence with 0 of 4 tokens"),
+        (Guest(0, 1), "plans 0 tokens"),
+        (Guest(4, 0), "needs the blocks to hold it"),
+        (Guest(4, 101), "holds 101 KV blocks, of 100"),
+    ],
+)
+def test_a_plan_that_cannot_be_is_refused(guest, complaint):
+    replica = make_replica(AffineCost(base=1.0), guest, ENGINE, 100)
     replica.arrive(0, 0.0, 0.0, 4, 4)
-    with pytest.raises(PolicyError, match="Idle plans nothing"):
+    with pytest.raises(PolicyError, match=complaint):
         replica.run_until(float("inf"))
 
 

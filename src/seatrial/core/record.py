@@ -55,7 +55,7 @@ class EngineTotals:
     """What a replica did, summed up while it ran.
 
     `steps_by_tokens[m]` counts the steps whose forward pass had `m` tokens. `kv_block_seconds` is the time integral of
-    the blocks held while busy; between events a decode's blocks are taken as its tokens over the block size, and a half.
+    the blocks held while busy, by the trapezoid rule over each run of decode steps.
     `busy_time` is when at least one step is in flight.
     """
 

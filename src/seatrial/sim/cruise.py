@@ -34,6 +34,7 @@ def cruise(replica: Replica, arrivals: Ordered[Pending], place: int) -> int:
     now, step, count, context = replica.now, decodes.step, decodes.count, decodes.context
     max_tokens = min(replica.max_model_len, num_blocks * block_size + 1)  # the last token of an answer is never stored
     block_base, peak_blocks, last_run_time = decodes.block_base, replica.peak_blocks, decodes.last_run_time
+    num_used_blocks = decodes.blocks_after(0)
     row, arrival_time, ready, num_prompt, num_output = arrivals[place]
     while True:
         while heap and heap[0][0] <= step:  # they have taken their last token
@@ -43,6 +44,7 @@ def cruise(replica: Replica, arrivals: Ordered[Pending], place: int) -> int:
                 offset = seq.offset
                 block_base += -offset // block_size
                 residues[-offset % block_size] -= 1
+                num_used_blocks += -(offset + step) // block_size
                 count -= 1
                 context -= offset + step + 1
                 del members[seq.row]
@@ -69,39 +71,40 @@ def cruise(replica: Replica, arrivals: Ordered[Pending], place: int) -> int:
                 if duration < wait or duration - first - increment * (steps - 1) >= wait:
                     steps, duration = steps_until(ready, now, first, increment, passing=True)
             then = step + steps
-            if block_base + (then // block_size + 1) * count > peak_blocks:
-                used = block_base + then // block_size * count + sum(residues[: then % block_size])
+            used = block_base + then // block_size * count + sum(residues[: then % block_size])
+            if used > peak_blocks:
                 if used > num_blocks:
                     break
-                peak_blocks = max(peak_blocks, used)
-            log.runs.append((now, first, increment, steps, count, count, context, 0))
-            step = then
+                peak_blocks = used
+            log.runs.append((now, first, increment, steps, count, count, context, num_used_blocks + residues[step % block_size], used))
+            step, num_used_blocks = then, used
             context += steps * count
             now = last_run_time = now + duration
             continue
 
-        then = step + 1
-        most = block_base + (then // block_size + 1) * count
         held = -(-num_prompt // block_size)
+        used = num_used_blocks + residues[step % block_size] + held
         if num_prompt > max_prompt_tokens or num_prompt + count > max_step_tokens or len(members) >= max_num_seqs:
             break
-        if arrivals[place + 1][2] <= now or num_prompt + num_output > max_tokens or most + held > num_blocks:
+        if arrivals[place + 1][2] <= now or num_prompt + num_output > max_tokens or used > num_blocks:
             break
-        if most + held > peak_blocks:
-            peak_blocks = max(peak_blocks, held + block_base + then // block_size * count + sum(residues[: then % block_size]))
+        if used > peak_blocks:
+            peak_blocks = used
         batch = Batch(1, num_prompt, num_prompt * (num_prompt + 1) // 2, num_prompt, count, context, count + 1)
         duration = step_time(batch)
-        log.steps.append((now, duration, count, held))
+        log.steps.append((now, duration, count, used))
         log.batches.append(batch)
         seq = Sequence(row, arrival_time, num_prompt, num_output)
         seq.start_time = now
         seq.first_token_time = seq.last_token_time = now = now + duration
         if count:
-            step, last_run_time = then, now
+            step, last_run_time = step + 1, now
             context += count
+        num_used_blocks = used
         if num_output == 1:
             seq.finish_time, seq.status = now, Status.COMPLETED
             ended.append(seq)
+            num_used_blocks -= held
         else:
             seq.num_computed_tokens, seq.num_tokens, seq.num_blocks = num_prompt, num_prompt + 1, held
             seq.home, seq.join_step, seq.finish_step = decodes, step, step + num_output - 1

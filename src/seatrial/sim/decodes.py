@@ -82,10 +82,6 @@ class DecodeSet:
         cycles, rest = divmod(self.step + num_steps, self.block_size)
         return self.block_base + cycles * self.count + sum(self.residues[:rest])
 
-    def most_blocks_after(self, num_steps: int) -> int:
-        """An upper bound of `blocks_after` that costs less."""
-        return self.block_base + ((self.step + num_steps) // self.block_size + 1) * self.count
-
     def steps_within(self, num_blocks: int) -> int:
         """How many steps the members can take on `num_blocks` blocks: the largest `k` with `blocks_after(k) <= num_blocks`, at least 0."""
         cycles, free = divmod(num_blocks - self.blocks_after(0), self.count)

@@ -16,8 +16,8 @@ Columns = NDArray[np.float64]
 class StepLog:
     """Alive: runs of decode-only steps, steps that the scheduler planned, and gaps that are longer than the step that ended them.
 
-    - `runs`: start, first, increment, number of steps, gaps per step, rows, context, blocks held outside the decodes
-    - `steps`: start, duration, gaps, blocks held outside the decodes; the step's batch is in the same place of `batches`
+    - `runs`: start, first, increment, number of steps, gaps per step, rows, context, blocks held in the first and in the last step
+    - `steps`: start, duration, gaps, blocks held; the step's batch is in the same place of `batches`
     - `late`: start of the step that ended the gap, the gap, how many such gaps
     - `window_contexts`: the sum over a run of the window decode context, of models that have a window
     """
@@ -32,7 +32,7 @@ class StepLog:
         return len(self.runs) + len(self.steps) + len(self.late)
 
     def clear(self) -> None:
-        self.runs: list[tuple[float, float, float, int, int, int, int, int]] = []
+        self.runs: list[tuple[float, float, float, int, int, int, int, int, int]] = []
         self.steps: list[tuple[float, float, int, int]] = []
         self.batches: list[Batch] = []
         self.late: list[tuple[float, float, int]] = []
@@ -41,15 +41,15 @@ class StepLog:
     def window_run(self, steps: int, context: int, growth: int) -> None:
         self.window_contexts.append(steps * context + growth * (0.5 * steps * (steps - 1)))
 
-    def drain(self, totals: EngineTotals, block_size: int, reserves: bool) -> GapRuns:
+    def drain(self, totals: EngineTotals) -> GapRuns:
         """Add everything to `totals`, give back the gaps between tokens, and start afresh."""
-        runs, steps, batches, late = _columns(self.runs, 8), _columns(self.steps, 4), _columns(self.batches, 10), _columns(self.late, 3)
+        runs, steps, batches, late = _columns(self.runs, 9), _columns(self.steps, 4), _columns(self.batches, 10), _columns(self.late, 3)
         totals.window_pairs += float(batches[7].sum())
         totals.window_prompt_context += int(batches[8].sum())
         totals.window_decode_context += int(batches[9].sum() + sum(self.window_contexts))
         self.clear()
-        _add_runs(totals, runs, 0 if reserves else block_size)
-        _add_steps(totals, steps, batches, 0 if reserves else block_size)
+        _add_runs(totals, runs)
+        _add_steps(totals, steps, batches)
         tokens = np.concatenate([runs[5], batches[1] + batches[4]])
         self.count_steps(tokens.astype(np.int64), np.concatenate([runs[3], np.ones(len(steps[0]))]))
         return _gap_runs(runs, steps, late)
@@ -70,21 +70,20 @@ def _columns(rows: Sequence[tuple[float, ...]], width: int) -> Columns:
     return np.frombuffer(packed, np.float64).reshape(-1, width).T
 
 
-def _add_runs(totals: EngineTotals, runs: Columns, block_size: int) -> None:
-    _, first, increment, steps, gaps, rows, context, held = runs
+def _add_runs(totals: EngineTotals, runs: Columns) -> None:
+    _, first, increment, steps, gaps, rows, context, held_first, held_last = runs
     pairs = 0.5 * steps * (steps - 1)
     durations = steps * first + increment * pairs
-    contexts = steps * context + gaps * pairs
     totals.num_steps += int(steps.sum())
     totals.busy_time += float(durations.sum())
     totals.num_decodes += int((steps * rows).sum())
     totals.num_sampled += int((steps * rows).sum())
-    totals.decode_context += int(contexts.sum())
-    totals.kv_block_seconds += float((durations * (held + _decode_blocks(contexts / np.maximum(steps, 1), gaps, block_size))).sum())
+    totals.decode_context += int((steps * context + gaps * pairs).sum())
+    totals.kv_block_seconds += float((durations * 0.5 * (held_first + held_last)).sum())
 
 
-def _add_steps(totals: EngineTotals, steps: Columns, batches: Columns, block_size: int) -> None:
-    _, duration, gaps, held = steps
+def _add_steps(totals: EngineTotals, steps: Columns, batches: Columns) -> None:
+    _, duration, _, held = steps
     _, tokens, pairs, prompt_context, rows, context, sampled, *_ = batches
     totals.num_steps += len(duration)
     totals.busy_time += float(duration.sum())
@@ -94,12 +93,7 @@ def _add_steps(totals: EngineTotals, steps: Columns, batches: Columns, block_siz
     totals.num_decodes += int(rows.sum())
     totals.decode_context += int(context.sum())
     totals.num_sampled += int(sampled.sum())
-    totals.kv_block_seconds += float((duration * (held + _decode_blocks(context, gaps, block_size))).sum())
-
-
-def _decode_blocks(context: Columns, count: Columns, block_size: int) -> Columns | float:
-    """About how many growing blocks decodes of so much context hold: their tokens over the block size, and half a block each."""
-    return context / block_size + 0.5 * count * (1 - 1 / block_size) if block_size else 0.0
+    totals.kv_block_seconds += float((duration * held).sum())
 
 
 def _gap_runs(runs: Columns, steps: Columns, late: Columns) -> GapRuns:

@@ -109,7 +109,7 @@ class PipelinedReplica(Replica):
 
     def launch(self, plan: StepPlan) -> None:
         done: list[Sequence] = []
-        batch = self.start_step(plan, done)
+        used, batch = self.start_step(plan, done)
         lane = DecodeSet(self.block_size, self.window)
         if plan.run_decodes:
             self.decodes, lane = lane, self.decodes
@@ -120,7 +120,7 @@ class PipelinedReplica(Replica):
         self.num_held_blocks += num_blocks
         self.num_in_flight.update(chunk.sequence.row for chunk in plan.chunks)
         end = self.flow_through(self.cost.step_time(batch))
-        self.in_flight.append(Flight(plan._replace(stalled=()), batch, done, lane, num_blocks, self.num_held_blocks, self.now, end))
+        self.in_flight.append(Flight(plan._replace(stalled=()), batch, done, lane, num_blocks, used, self.now, end))
 
     def rejoin_stalled(self, plan: StepPlan) -> None:
         """The stalled are ready again, for the next batch."""

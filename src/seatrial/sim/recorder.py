@@ -57,7 +57,7 @@ class Recorder:
             self.audit.add(records)
 
     def pass_steps(self, replica: Replica) -> None:
-        gaps = replica.log.drain(self.totals, replica.block_size, replica.reserves)
+        gaps = replica.log.drain(self.totals)
         self.totals.num_preemptions = replica.num_preemptions
         self.totals.peak_blocks = replica.peak_blocks
         self.on_gaps(gaps)

@@ -71,9 +71,9 @@ class Replica(ReplicaState):
             seq, decodes = self.waiting[0], self.decodes
             num_tokens = seq.num_tokens
             if num_tokens <= whole.max_prompt_tokens and num_tokens + decodes.count <= whole.max_step_tokens:
-                most = self.num_held_blocks + decodes.most_blocks_after(1)
-                if most + blocks_for(num_tokens, self.block_size) <= self.num_blocks and len(self.members) < whole.max_num_seqs:
-                    self.take_whole(seq, most)
+                used = self.blocks_after(1) + blocks_for(num_tokens, self.block_size)
+                if used <= self.num_blocks and len(self.members) < whole.max_num_seqs:
+                    self.take_whole(seq, used)
                     return
         plan = self.scheduler.plan(self)
         if plan.chunks or plan.preempted or plan.stalled:
@@ -89,7 +89,7 @@ class Replica(ReplicaState):
         Runs of steps that are alike are taken at once: up to a finish, a full window, a new piece of the cost's law. Step `i` of a run
         takes `first + i * increment`, so `k` of them take `k * first + increment * k * (k - 1) / 2`.
         """
-        decodes, laws, block_size, write = self.decodes, self.laws, self.block_size, self.log.runs.append
+        decodes, laws, write = self.decodes, self.laws, self.log.runs.append
         heap = decodes.heap
         now = self.now
         while now < horizon:
@@ -114,19 +114,18 @@ class Replica(ReplicaState):
                 steps, duration = steps_until(horizon, now, first, increment, passing=self.passes_horizon)
                 if not steps:
                     return
-            held = self.num_held_blocks
-            # At most so many blocks are held at the end; to count them costs more.
-            most = held + decodes.block_base + ((step + steps) // block_size + 1) * count
-            if most > self.peak_blocks and not self.reserves:
-                affordable = self.grow(steps)
-                if not affordable:
+            used = self.blocks_after(steps)
+            if used > self.num_blocks:
+                steps = decodes.steps_within(self.num_blocks - self.num_held_blocks)
+                if not steps:
                     self.run_short_of_blocks()
                     return
-                if affordable < steps:
-                    steps = affordable
-                    duration = steps * first + increment * (0.5 * steps * (steps - 1))
+                duration = steps * first + increment * (0.5 * steps * (steps - 1))
+                used = self.blocks_after(steps)
+            if used > self.peak_blocks:
+                self.peak_blocks = used
             gaps = self.log_late_gaps(decodes, now, now + duration) if decodes.laggards else count
-            write((now, first, increment, steps, gaps, rows, context, held))
+            write((now, first, increment, steps, gaps, rows, context, self.blocks_after(1), used))
             if self.window is not None:
                 self.log.window_run(steps, decodes.window_context, decodes.window_growth)
                 decodes.advance_windows(steps)
@@ -142,15 +141,6 @@ class Replica(ReplicaState):
         law = self.laws[rows] = self.cost.decode_law(rows, context)
         return law
 
-    def grow(self, steps: int) -> int:
-        """How many of `steps` decode steps the blocks allow. Notes the most blocks that were ever held."""
-        used = self.blocks_after(steps)
-        if used > self.num_blocks:
-            steps = self.decodes.steps_within(self.num_blocks - self.num_held_blocks)
-            used = self.blocks_after(steps)
-        self.peak_blocks = max(self.peak_blocks, used)
-        return steps
-
     def run_short_of_blocks(self) -> None:
         self.take_step(self.scheduler.plan(self))
 
@@ -158,19 +148,15 @@ class Replica(ReplicaState):
         """Do what the scheduler decided, once."""
         start, decodes = self.now, self.decodes
         done: list[Sequence] = []
-        batch = self.start_step(plan, done)
-        held = self.num_held_blocks
+        used, batch = self.start_step(plan, done)
         duration = self.cost.step_time(batch)
         self.now = end = start + duration
         gaps = self.end_step(plan, decodes, done, start, end)
-        self.log.steps.append((start, duration, gaps, held))
+        self.log.steps.append((start, duration, gaps, used))
         self.log.batches.append(batch)
 
-    def take_whole(self, seq: Sequence, most_blocks: int) -> None:
-        """The step that most requests of a replica with room begin with: one whole prompt beside all decodes.
-
-        What `take_step` would do, with less ado. Without the prompt at most `most_blocks` are held.
-        """
+    def take_whole(self, seq: Sequence, num_used_blocks: int) -> None:
+        """A step of one whole prompt beside all decodes, which holds so many blocks. What `take_step` would do, with less ado."""
         decodes, start, num_tokens = self.decodes, self.now, seq.num_tokens
         self.members[seq.row] = self.waiting.popleft()
         if seq.start_time != seq.start_time:
@@ -181,9 +167,8 @@ class Replica(ReplicaState):
         duration = self.cost.step_time(batch)
         self.now = end = start + duration
         seq.num_computed_tokens = num_tokens
-        seq.num_blocks = num_blocks = -(-num_tokens // self.block_size)
-        if most_blocks + num_blocks > self.peak_blocks:
-            self.peak_blocks = max(self.peak_blocks, self.blocks_after(1) + num_blocks)
+        seq.num_blocks = blocks_for(num_tokens, self.block_size)
+        self.peak_blocks = max(self.peak_blocks, num_used_blocks)
         gaps = count
         if count:
             if decodes.laggards:
@@ -193,7 +178,7 @@ class Replica(ReplicaState):
             decodes.last_run_time = end
             if decodes.heap[0][0] <= step:
                 self.end_decodes(decodes, end)
-        self.log.steps.append((start, duration, gaps, self.num_held_blocks + num_blocks))
+        self.log.steps.append((start, duration, gaps, num_used_blocks))
         self.log.batches.append(batch)
         self.put_out(seq, start, end)
         if seq.num_tokens < seq.num_prompt_tokens + seq.num_output_tokens:
@@ -201,10 +186,10 @@ class Replica(ReplicaState):
         else:
             self.complete(seq, end)
 
-    def start_step(self, plan: StepPlan, done: list[Sequence]) -> Batch:
+    def start_step(self, plan: StepPlan, done: list[Sequence]) -> tuple[int, Batch]:
         """Preempt, stall, admit, hand out blocks, and count the chunks' tokens as computed.
 
-        Gives the sums of the step's work; appends to `done` the sequences whose prompt it completes.
+        Gives the blocks held and the sums of the step's work; appends to `done` the sequences whose prompt it completes.
         """
         chunks, num_admitted, run_decodes, preempted, stalled = plan
         if preempted or stalled:
@@ -221,6 +206,11 @@ class Replica(ReplicaState):
             seq = members[view.row]
             offset = seq.num_computed_tokens
             seq.num_computed_tokens = end = offset + num_tokens
+            if not offset < end <= seq.num_tokens or num_blocks * self.block_size < end:
+                raise PolicyError(
+                    f"{type(self.scheduler).__name__} plans {num_tokens} tokens and {num_blocks} blocks for a sequence with {offset} of"
+                    f" {seq.num_tokens} tokens computed; it can be given what is missing, and needs the blocks to hold it"
+                )
             if end == seq.num_tokens:
                 num_sampled += 1
                 done.append(seq)
@@ -239,9 +229,11 @@ class Replica(ReplicaState):
                 pairs += num_tokens * offset + num_tokens * (num_tokens + 1) // 2
                 prompt_context += end
         self.num_held_blocks = held
-        if held + decodes.most_blocks_after(1) > self.peak_blocks:
-            self.peak_blocks = max(self.peak_blocks, self.blocks_after(1 if run_decodes else 0))
-        return Batch(num_prompts, num_prompt_tokens, pairs, prompt_context, rows, context, num_sampled, *windowed)
+        used = self.blocks_after(1 if run_decodes else 0)
+        if used > self.num_blocks:
+            raise PolicyError(f"{type(self.scheduler).__name__} plans a step that holds {used} KV blocks, of {self.num_blocks}")
+        self.peak_blocks = max(self.peak_blocks, used)
+        return used, Batch(num_prompts, num_prompt_tokens, pairs, prompt_context, rows, context, num_sampled, *windowed)
 
     def end_step(self, plan: StepPlan, decodes: DecodeSet, done: Iterable[Sequence], start: float, end: float) -> int:
         """Tokens come out: of the decodes and of the prompts that are now complete. Gives the number of gaps as long as the step."""
