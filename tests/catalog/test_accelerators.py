@@ -237,6 +237,16 @@ def test_an_unknown_name_is_answered_with_the_nearest():
         load_accelerator("H100-SXN")
 
 
+def test_a_name_like_no_other_is_told_how_many_there_are_without_aliases():
+    with pytest.raises(CatalogError, match=rf"lists them\); {len(accelerator_names())} are known"):
+        load_accelerator("qqqqqqqqqqqqqqqq")
+
+
+def test_an_empty_name_is_called_empty():
+    with pytest.raises(CatalogError, match="the name of the accelerator is empty; give one of the catalogue"):
+        load_accelerator(" ")
+
+
 @pytest.fixture
 def edited(tmp_path):
     """Reads the H100's file with one text in it replaced."""

@@ -204,6 +204,17 @@ def test_an_unknown_name_is_refused_with_the_nearest_ones(name):
         load_model(name)
 
 
+def test_a_name_like_no_other_is_told_how_many_there_are_without_aliases():
+    with pytest.raises(CatalogError, match=rf"`seatrial catalog models` lists them.* {len(model_names())} are known"):
+        load_model("qqqqqqqqqqqqqqqq")
+
+
+@pytest.mark.parametrize("read", [load_model, model_facts])
+def test_an_empty_name_is_called_empty(read):
+    with pytest.raises(CatalogError, match="the name of the model is empty; give one of the catalogue"):
+        read("")
+
+
 def test_a_path_that_is_not_there_is_called_a_path(tmp_path):
     with pytest.raises(CatalogError, match="there is no file"):
         load_model(str(tmp_path / "config.json"))

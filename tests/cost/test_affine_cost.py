@@ -47,6 +47,8 @@ def test_it_adds_no_time_to_a_request_and_knows_no_window():
         ("base=-1", "base is -1.0; it must be"),
         ("base=nan", "base is nan"),
         ("base=inf", "base is inf"),
+        ("base=1e300", "base is 1e.300; it must be a number of seconds from 0 to 1e.06"),
+        ("base=1,per_decode=1000001", "per_decode is 1000001.0; it must be"),
         ("base=1,base=2", "base is given twice"),
         ("base=0", "no time at all"),
         ("per_decode=1", "no time at all"),

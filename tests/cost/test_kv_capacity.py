@@ -112,6 +112,14 @@ def test_a_model_that_does_not_fit_says_what_would():
     assert "weights 131.4 GiB" in str(caught.value)
 
 
+def test_a_block_that_does_not_fit_is_told_from_a_model_that_does_not():
+    with pytest.raises(CapacityError, match=r"block_size 999999999 takes .* TiB .* GiB are left .* smaller block_size") as caught:
+        kv_capacity(LLAMA_8B, H100, ALONE, replace(ENGINE, block_size=999_999_999))
+    assert "does not fit" not in str(caught.value)
+    with pytest.raises(CapacityError, match="does not fit"):
+        kv_capacity(LLAMA_70B, H100, ALONE, replace(ENGINE, block_size=999_999_999, gpu_memory_utilization=0.8))
+
+
 def test_a_model_that_fits_no_node_says_so():
     huge = replace(LLAMA_70B, layers=(replace(LLAMA_70B.layers[0], count=800),))
     with pytest.raises(CapacityError, match="no tensor_parallel on one node of 8 fits"):

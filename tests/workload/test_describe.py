@@ -250,6 +250,13 @@ def test_continuous_times_have_no_step():
     assert clock_step(np.random.default_rng(1).exponential(0.2, 5000)) == 0.0
 
 
+def test_gaps_of_all_sizes_are_described():
+    gaps = np.concatenate([np.logspace(-5, 15, 40), np.full(4, 1e15)])
+    assert clock_step(gaps) == 0.0
+    found = describe(Rows(np.concatenate([[0.0], np.cumsum(gaps)]), np.full(45, 10), np.full(45, 10)))
+    assert found.num_requests == 45
+
+
 def test_equal_gaps_are_called_what_they_may_be():
     told = describe(Rows(np.arange(50.0), [1] * 50, [1] * 50))
     assert told.arrival_fit.best.process == "constant"

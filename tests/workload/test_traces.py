@@ -348,6 +348,52 @@ class TestBadInput:
             open_trace(write("x.csv", TIDY + "0,1,1\n"), limit=limit)
 
 
+class TestLargeTimes:
+    """A clock that is a float loses digits far from zero, so it is never put there."""
+
+    @pytest.mark.parametrize(("unit", "per_second"), [("s", 1), ("ms", 10**3), ("us", 10**6), ("ns", 10**9)])
+    def test_times_since_1970_count_from_the_first_request(self, write, unit, per_second):
+        first, later = 1_700_000_000 * per_second, 1_700_000_002 * per_second
+        trace = open_trace(
+            write("epoch.csv", f"when,input_tokens,output_tokens\n{first - per_second},5,0\n{first},5,1\n{later},5,1\n"),
+            columns={f"arrival_{unit}": "when"},
+        )
+        assert rows_of(trace) == [Row(1, 0.0, 5, 1), Row(2, 2.0, 5, 1)]
+        assert any("count from the first request, which is at 1700000000 s" in note for note in trace.notes())
+
+    def test_epoch_seconds_keep_their_microseconds(self, write):
+        text = TIDY + "1700000000.000000,1,1\n1700000000.000010,1,1\n1700000000.000100,1,1\n"
+        arrivals = [row.arrival_time for row in rows_of(open_trace(write("x.csv", text)))]
+        assert arrivals == pytest.approx([0, 1e-5, 1e-4], abs=2.5e-7)
+
+    def test_smaller_times_are_kept_as_they_stand(self, write):
+        trace = open_trace(write("x.csv", TIDY + "10000000,1,1\n10000001,1,1\n"))
+        assert [row.arrival_time for row in rows_of(trace)] == [1e7, 1e7 + 1]
+        assert trace.notes() == []
+
+    def test_more_seconds_than_a_date_of_our_time_has_are_doubted(self, write):
+        trace = open_trace(write("x.csv", TIDY + "1700000000000,1,1\n1700000001000,1,1\n"))
+        assert [row.arrival_time for row in rows_of(trace)] == [0, 1000]
+        assert any("map arrival_ms" in note for note in trace.notes())
+
+    @pytest.mark.parametrize("far", ["1e300", "1.7e18", "100000001"])
+    def test_a_span_of_more_than_three_years_is_refused(self, write, far):
+        with pytest.raises(WorkloadError) as caught:
+            rows_of(open_trace(write("x.csv", TIDY + f"0,1,1\n{far},1,1\n")))
+        for word in ("x.csv, row 1", f"'{far}'", "three years", "read in seconds", "--column arrival_ms=arrival_s"):
+            assert word in str(caught.value)
+
+    def test_a_date_far_from_the_others_is_refused(self, write):
+        text = "TIMESTAMP,ContextTokens,GeneratedTokens\n1970-01-01 00:00:00,1,1\n2023-11-16 18:15:46,2,2\n"
+        with pytest.raises(WorkloadError, match=r"row 1 .*three years.*correct the date"):
+            rows_of(open_trace(write("a.csv", text)))
+
+    def test_unsorted_ones_count_from_the_earliest_once_sorted(self, write, tmp_path):
+        converted = convert(open_trace(write("a.csv", TIDY + "1700000005,1,1\n1700000001,2,2\n")), tmp_path / "o.csv", sort=True)
+        assert rows_of(open_trace(converted.path)) == [Row(0, 0.0, 2, 2), Row(1, 4.0, 1, 1)]
+        assert any("count from the first request" in note for note in converted.notes)
+
+
 class TestReading:
     def test_rows_without_output_are_left_out_and_keep_the_others_numbers(self, write):
         trace = open_trace(write("x.csv", TIDY + "0,5,1\n1,0,0\n0.5,5,\n2,5,NA\n3,5,1\n"))

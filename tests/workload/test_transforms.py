@@ -70,6 +70,15 @@ class TestSpeedup:
         with pytest.raises(WorkloadError, match="speedup"):
             speedup(listed(0.0), factor)
 
+    @pytest.mark.parametrize("factor", [1e-308, 5e-324, 1e-9])
+    def test_the_end_of_the_clock_is_not_passed(self, factor):
+        with pytest.raises(WorkloadError, match=r"a speedup of .* puts a request at .* s, and none may come after 1e\+09 s"):
+            column(speedup(listed(0.0, 8.0), factor), "arrival_time")
+
+    def test_nor_is_it_by_those_who_think(self):
+        with pytest.raises(WorkloadError, match="speedup"):
+            speedup(listed(0.0, has_follow_ups=True), 1e-300).follow_ups(0, 10.0)
+
 
 class TestAtRate:
     @given(times=times.filter(lambda times: times[-1] > times[0]), rate=factors)
@@ -91,6 +100,12 @@ class TestAtRate:
     def test_an_impossible_rate_is_refused(self, rate):
         with pytest.raises(WorkloadError, match="rate"):
             at_rate(listed(0.0), rate)
+
+    @pytest.mark.parametrize("times", [(0.0, 8.0), (8.0, 8.0), (0.0, 5e-324)])
+    @pytest.mark.parametrize("rate", [1e-10, 5e-324])
+    def test_the_end_of_the_clock_is_not_passed(self, times, rate):
+        with pytest.raises(WorkloadError, match=r"a rate of .* puts a request at .* give a higher one"):
+            column(at_rate(listed(*times), rate), "arrival_time")
 
 
 class TestRepeated:
@@ -122,6 +137,10 @@ class TestRepeated:
     def test_nothing_cannot_be_repeated(self):
         with pytest.raises(WorkloadError, match="without requests"):
             list(repeated(listed(), 3).chunks())
+
+    def test_the_end_of_the_clock_is_not_passed(self):
+        with pytest.raises(WorkloadError, match=r"repeated until there are 5 requests puts a request at .* fewer requests"):
+            column(repeated(listed(0.0, 4e8), 5), "arrival_time")
 
 
 class TestLimited:

@@ -10,6 +10,7 @@ from seatrial.core.accelerator import Accelerator, Fact, Link
 from seatrial.core.errors import CatalogError, nearest
 
 DIRECTORY = Path(__file__).parent / "data" / "accelerators"
+LISTED = "`seatrial catalog accelerators` lists them"
 NUMBER_FORMATS = ("fp32", "tf32", "bf16", "fp16", "fp8", "int8", "fp4", "int4")
 DEVICE = ("memory", "memory_bandwidth", "devices_per_node", "tdp", "idle_power", "price_per_hour")
 LINKS = ("scale_up", "scale_out", "host")
@@ -22,9 +23,11 @@ def load_accelerator(name: str) -> Accelerator:
     """
     if name.endswith(".toml"):
         return read_accelerator(Path(name))
+    if not name.strip():
+        raise CatalogError(f"the name of the accelerator is empty; give one of the catalogue ({LISTED}), or a .toml file like those of it")
     stems = _stems()
     if _key(name) not in stems:
-        raise CatalogError(f"no accelerator {name!r} (`seatrial catalog accelerators` lists them); {nearest(_key(name), stems)}")
+        raise CatalogError(f"no accelerator {name!r} ({LISTED}); {nearest(_key(name), accelerator_names(), aliases=stems)}")
     return read_accelerator(DIRECTORY / f"{stems[_key(name)]}.toml")
 
 

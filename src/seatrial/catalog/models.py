@@ -12,6 +12,8 @@ from seatrial.core.errors import CatalogError, nearest
 from seatrial.core.model import ModelSpec
 
 DATA = Path(__file__).parent / "data" / "models"
+LISTED = "`seatrial catalog models` lists them"
+WHAT_TO_GIVE = f"one of the catalogue ({LISTED}), or a path to a config.json"
 
 
 class ModelFacts(NamedTuple):
@@ -26,6 +28,8 @@ class ModelFacts(NamedTuple):
 
 def load_model(name_or_path: str) -> ModelSpec:
     """A model of the catalogue, by its name or Hugging Face id in any case, or of a `config.json` or a directory that holds one."""
+    if not name_or_path.strip():
+        raise CatalogError(f"the name of the model is empty; give {WHAT_TO_GIVE}")
     if (found := find(name_or_path)) is not None:
         name, family = found
         return from_hf_config(config_of(name, family), name, place=f"the catalogue's {name}", source=family[name]["source"])
@@ -34,7 +38,10 @@ def load_model(name_or_path: str) -> ModelSpec:
         return read_config(path)
     if name_or_path.endswith(".json") or name_or_path.startswith((".", "/", "~")):
         raise CatalogError(f"there is no file {name_or_path}; give a config.json, a directory that holds one, or a name of the catalogue")
-    raise CatalogError(f"no model is called {name_or_path!r}, nor is it a path to a config.json; {nearest(name_or_path, spellings())}")
+    raise CatalogError(
+        f"no model is called {name_or_path!r} ({LISTED}), nor is it a path to a config.json; "
+        f"{nearest(name_or_path, model_names(), aliases=spellings())}"
+    )
 
 
 def model_names() -> list[str]:
@@ -45,7 +52,9 @@ def model_names() -> list[str]:
 def model_facts(name: str) -> ModelFacts:
     """The facts behind a catalogue name or alias."""
     if (found := find(name)) is None:
-        raise CatalogError(f"the catalogue has no model {name!r}; {nearest(name, spellings())}")
+        if not name.strip():
+            raise CatalogError(f"the name of the model is empty; give {WHAT_TO_GIVE}")
+        raise CatalogError(f"the catalogue has no model {name!r} ({LISTED}); {nearest(name, model_names(), aliases=spellings())}")
     key, family = found
     table = family[key]
     return ModelFacts(key, published_parameters(key, family), table["source"], tuple(table["aliases"]), table.get("note", ""))

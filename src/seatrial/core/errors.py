@@ -38,10 +38,13 @@ class CapacityError(SeatrialError, ValueError):
     pass
 
 
-def nearest(name: str, known: Iterable[str], most: int = 3) -> str:
-    """The end of a sentence about an unknown name: the nearest known ones, or all of them if few."""
+def nearest(name: str, known: Iterable[str], most: int = 3, aliases: Iterable[str] = ()) -> str:
+    """The end of a sentence about an unknown name: the nearest known ones, or all of them if few.
+
+    `aliases` may be the nearest, but are neither listed nor counted.
+    """
     names = sorted(known)
-    lower = {n.lower(): n for n in names}
+    lower = {n.lower(): n for n in (*sorted(aliases), *names)}
     close = [lower[n] for n in get_close_matches(name.lower(), lower, n=most, cutoff=0.5)]
     if close:
         return "did you mean " + " or ".join(close) + "?"

@@ -29,7 +29,13 @@ class SLO:
     @classmethod
     def parse(cls, text: str) -> "SLO":
         """Read `ttft:p90=0.5,itl:p99=0.1` (seconds; `:mean` for the mean; p90 where no quantile is given)."""
-        return cls(tuple(_target(part.strip(), text) for part in text.split(",")))
+        targets = tuple(_target(part.strip(), text) for part in text.split(","))
+        seen: set[tuple[str, float | None]] = set()
+        for target in targets:
+            if (target.metric, target.quantile) in seen:
+                raise ScenarioError(f"SLO {text!r}: {target.name} has two limits; leave one")
+            seen.add((target.metric, target.quantile))
+        return cls(targets)
 
     def __str__(self) -> str:
         return ",".join(f"{t.name}={t.seconds:g}" for t in self.targets)

@@ -23,12 +23,3 @@ def seconds_text(seconds: float) -> str:
     if abs(seconds) < 120:
         return f"{seconds:.3g} s"
     return f"{seconds / 60:.1f} min" if abs(seconds) < 7200 else f"{seconds / 3600:.1f} h"
-
-
-def count_text(count: float) -> str:
-    """1234567 -> '1.23 M'."""
-    for unit in ("", " k", " M", " G"):
-        if abs(count) < 1000:
-            return f"{count:.3g}{unit}"
-        count /= 1000
-    return f"{count:.3g} T"

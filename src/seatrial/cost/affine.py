@@ -1,11 +1,12 @@
 """The cost whose every figure can be worked out by hand: a step is a weighted sum of its work."""
 
 from dataclasses import dataclass, fields
-from math import inf
 
 from seatrial.core.batch import Batch, DecodeLaw, RequestOverhead
 from seatrial.core.errors import ScenarioError, nearest
 from seatrial.core.record import EngineTotals
+
+MOST_SECONDS = 1e6
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +25,10 @@ class AffineCost:
     def __post_init__(self) -> None:
         for term in TERMS:
             seconds = getattr(self, term)
-            if not 0 <= seconds < inf:
-                raise ScenarioError(f"affine cost: {term} is {seconds!r}; it must be a finite number of seconds, zero or more")
+            if not 0 <= seconds <= MOST_SECONDS:
+                raise ScenarioError(
+                    f"affine cost: {term} is {seconds!r}; it must be a number of seconds from 0 to {MOST_SECONDS:g}, like 2e-5"
+                )
         prompts_take_time = self.per_prompt_token > 0 or self.per_prompt_pair > 0
         decodes_take_time = self.per_decode > 0 or self.per_context_token > 0
         if not (self.base > 0 or (prompts_take_time and decodes_take_time)):

@@ -16,6 +16,7 @@ from seatrial.cost.parallelism import check_parallelism
 NON_TORCH_ALONE = 0.55 * GIB
 NON_TORCH_IN_GROUP = 0.90 * GIB
 CUDA_GRAPHS = 0.0  # vLLM 0.15 captures them after it has counted, from the share that gpu_memory_utilization leaves alone
+USUAL_BLOCK_SIZE = 16
 TENSOR_PARALLEL_TO_TRY = (1, 2, 4, 8, 16)
 
 
@@ -83,6 +84,9 @@ def kv_capacity(model: ModelSpec, accelerator: Accelerator, parallelism: Paralle
         num_seqs = _num_states(memory, one_state, engine)
         blocks = _num_blocks(memory.available - num_seqs * one_state, one_block, num_seqs, engine)
         if num_seqs < 1 or blocks < 1:
+            smaller = replace(engine, block_size=USUAL_BLOCK_SIZE)
+            if engine.block_size > USUAL_BLOCK_SIZE and _fits(model, accelerator, parallelism, smaller):
+                raise CapacityError(_block_too_large(memory.available - num_seqs * one_state, one_block, engine))
             raise CapacityError(_does_not_fit(memory, model, accelerator, parallelism, engine))
     states = num_seqs * one_state
     return KvCapacity(blocks * parallelism.data_parallel, blocks, engine.block_size, one_block, num_seqs, states, memory)
@@ -110,6 +114,13 @@ def _num_blocks(free: float, one_block: float, num_seqs: int, engine: EngineConf
     if one_block > 0:
         return int(max(free, 0) // one_block) - 1  # the null block
     return num_seqs * ceil(engine.max_model_len / engine.block_size)  # nothing is cached, so blocks never bind
+
+
+def _block_too_large(free: float, one_block: float, engine: EngineConfig) -> str:
+    return (
+        f"a block of the KV cache of block_size {engine.block_size} takes {bytes_text(one_block)} on each accelerator, two are the least "
+        f"(one is vLLM's null block), and {bytes_text(free)} are left for them; give a smaller block_size, like {USUAL_BLOCK_SIZE}"
+    )
 
 
 def _does_not_fit(memory: MemoryUse, model: ModelSpec, accelerator: Accelerator, parallelism: Parallelism, engine: EngineConfig) -> str:

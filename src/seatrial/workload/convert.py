@@ -54,7 +54,7 @@ def in_arrival_order(trace: Trace) -> Iterator[pa.Table]:
     table = pa.concat_tables(trace.tables(in_order=False))
     times = table["arrival_s"].to_numpy()
     order = np.argsort(times, kind="stable")
-    times = times[order] - min(times.min(), 0.0)  # only dates are negative, which count from the first row and not from the earliest
+    times = times[order] - min(times.min(), 0.0)  # negative where they count from the first row, which is not the earliest
     yield table.take(order).set_column(1, TIDY_SCHEMA.field("arrival_s"), pa.array(times))
 
 

@@ -15,6 +15,7 @@ from seatrial.workload.length_fit import LengthFit, fit_length
 from seatrial.workload.streams import Floats
 from seatrial.workload.tally import GapTally, LengthTally, PairSample, PrefixTally, SessionTally, WindowGaps, WindowTally
 
+LONGEST_GAP = 1e12  # seconds; in microseconds it still is an int64
 WINDOWS = (1.0, 10.0, 60.0, 600.0, 3600.0, 86400.0)
 
 
@@ -200,7 +201,7 @@ def clock_step(gaps: Floats) -> float:
     positive = gaps[gaps > 5e-7]
     if len(positive) < 2:
         return 0.0
-    micros = np.rint(positive * 1e6).astype(np.int64)
+    micros = np.rint(np.minimum(positive, LONGEST_GAP) * 1e6).astype(np.int64)
     likely = (np.quantile(positive, 0.5), np.quantile(positive, 0.05), positive.min(), np.gcd.reduce(micros) / 1e6)
     for step in sorted((float(f"{s:.3g}") for s in likely), reverse=True):
         steps = positive / step

@@ -12,6 +12,8 @@ from seatrial.workload.formats.layout import OPTIONAL, TIDY_SCHEMA
 from seatrial.workload.formats.reading import Piece, Reading, tidy_table
 from seatrial.workload.formats.sharegpt import CountTokens
 
+NO_EPOCH_SECONDS = 1e11  # since 1970, that is the year 5138: more likely a finer unit
+
 
 def open_trace(
     path: str | Path,
@@ -43,6 +45,7 @@ class Trace:
         self._limit = limit
         self._num_left_out = 0
         self._rows_differ = False
+        self._moved_start: float | None = None
 
     @property
     def path(self) -> Path:
@@ -74,7 +77,10 @@ class Trace:
             yield piece.arrivals
 
     def tables(self, *, in_order: bool = True) -> Iterator[pa.Table]:
-        """All that the file says, in `TIDY_SCHEMA`. With `in_order` False, unsorted arrivals pass, and dates may give negative times."""
+        """All that the file says, in `TIDY_SCHEMA`.
+
+        With `in_order` False, unsorted arrivals pass, and times that count from the first request may be negative.
+        """
         for piece in self._read(OPTIONAL, in_order=in_order):
             yield tidy_table(piece, self._source.layout.prefix_block_tokens)
 
@@ -84,6 +90,8 @@ class Trace:
     def notes(self) -> list[str]:
         """What a user of this trace should know, a sentence each: what its format implies, and what reading has left out so far."""
         notes = [f"{self.path}: {remark}" for remark in self._source.layout.remarks]
+        if self._moved_start is not None:
+            notes.append(f"{self.path}: {moved_note(self._moved_start)}")
         if self._num_left_out:
             rows = "1 row was" if self._num_left_out == 1 else f"{self._num_left_out:,} rows were"
             notes.append(f"{self.path}: {rows} left out for having no output tokens (failed or unanswered in the original)")
@@ -99,3 +107,11 @@ class Trace:
             # of several passes, some of them partial, the longest knows best
             self._num_left_out = max(self._num_left_out, reading.num_left_out)
             self._rows_differ |= reading.rows_differ
+            self._moved_start = reading.moved_start or self._moved_start
+
+
+def moved_note(start: float) -> str:
+    note = f"arrivals count from the first request, which is at {start:.10g} s in the file"
+    if start > NO_EPOCH_SECONDS:
+        note += "; that many seconds are no date of our time: map arrival_ms, arrival_us or arrival_ns if it counts in those"
+    return note

@@ -5,9 +5,12 @@ from dataclasses import dataclass, replace
 from math import inf, isfinite
 
 import numpy as np
+from numpy.typing import NDArray
 
 from seatrial.core.errors import WorkloadError
 from seatrial.core.request import Arrival, Arrivals, Workload
+
+LAST_TIME = 1e9  # seconds; beyond, the clock, a float, no longer tells a microsecond
 
 
 def limited(workload: Workload, num_requests: int) -> Workload:
@@ -84,11 +87,15 @@ class SpedUp:
 
     def chunks(self) -> Iterator[Arrivals]:
         for chunk in self.workload.chunks():
-            yield replace(chunk, arrival_time=chunk.arrival_time / self.factor)
+            with np.errstate(over="ignore"):
+                times = chunk.arrival_time / self.factor
+            yield replace(chunk, arrival_time=reached(f"a speedup of {self.factor:g}", times, "a larger one"))
 
     def follow_ups(self, row: int, finish_time: float) -> Sequence[Arrival]:
         caused = self.workload.follow_ups(row, finish_time * self.factor)
-        return [Arrival(ask._replace(arrival_time=max(ask.arrival_time / self.factor, finish_time)), length) for ask, length in caused]
+        times = [max(ask.arrival_time / self.factor, finish_time) for ask, _ in caused]
+        reached(f"a speedup of {self.factor:g}", np.array(times), "one nearer to 1")
+        return [Arrival(ask._replace(arrival_time=time), length) for (ask, length), time in zip(caused, times)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +112,13 @@ class AtRate(OpenLoop):
             extent.include(chunk)
         given = 0
         for chunk in self.workload.chunks():
-            if extent.span > 0:
-                times = chunk.arrival_time / (self.rate * extent.mean_gap)
-            else:
-                times = chunk.arrival_time + np.arange(given, given + len(chunk)) / self.rate
+            with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+                if extent.span > 0:
+                    times = chunk.arrival_time / (self.rate * extent.mean_gap)
+                else:
+                    times = chunk.arrival_time + np.arange(given, given + len(chunk)) / self.rate
             given += len(chunk)
-            yield replace(chunk, arrival_time=times)
+            yield replace(chunk, arrival_time=reached(f"a rate of {self.rate:g}", times, "a higher one"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +141,7 @@ class Repeated(OpenLoop):
                 if repetition:
                     # a gap so small that rounding loses it must not put a request before the last one
                     times = np.maximum(times + repetition * (original.span + original.mean_gap), last_time)
+                    reached(f"the workload repeated until there are {self.total:,} requests", times, "fewer requests or a higher rate")
                 yield replace(some, row=some.row + repetition * (original.last_row + 1), arrival_time=times)
                 last_time = times[-1]
                 left -= len(some)
@@ -185,6 +194,16 @@ def above_zero(what: str, number: float) -> float:
     if not (isfinite(number) and number > 0):
         raise WorkloadError(f"{what} of {number} is impossible; give a finite number above 0")
     return number
+
+
+def reached(what: str, times: NDArray[np.float64], instead: str) -> NDArray[np.float64]:
+    """The times, if the clock can tell them."""
+    beyond = ~(times <= LAST_TIME)  # so that NaN is
+    if beyond.any():
+        raise WorkloadError(
+            f"{what} puts a request at {times[beyond.argmax()]:g} s, and none may come after {LAST_TIME:g} s (30 years); give {instead}"
+        )
+    return times
 
 
 def at_least_one(num_requests: int) -> int:

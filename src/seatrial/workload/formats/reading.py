@@ -39,6 +39,11 @@ class Reading:
         self.num_left_out = 0
         self.rows_differ = False
 
+    @property
+    def moved_start(self) -> float | None:
+        """Seconds, where times in numbers are counted from the first request; else None."""
+        return self._clock.moved_start
+
     def pieces(self, extra: Sequence[str]) -> Iterator[Piece]:
         """The requests, up to `MAX_ROWS` at a time, with the cells of these further columns where the file has them."""
         wanted = [self._layout.arrival, "input_tokens", "output_tokens", "row", *extra]
@@ -82,8 +87,6 @@ class Reading:
         if not len(cells.row):
             return np.empty(0)
         times = self._clock.seconds(cells)
-        if not self._clock.reads_dates:
-            cells.refuse_first(times < 0, "an arrival must not be negative")
         if self._in_order:
             before = np.concatenate(([self._last_time], times[:-1]))
             cells.refuse_first(
