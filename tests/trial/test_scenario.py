@@ -1,5 +1,6 @@
 """A scenario file says one thing, and whatever is wrong with it is told in a sentence."""
 
+import os
 from dataclasses import fields
 from pathlib import Path
 
@@ -107,6 +108,23 @@ def test_what_is_no_scenario_is_refused_in_one_sentence(tmp_path, content, text)
         read_scenario(file)
     assert text in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("what", ["device", "pipe", "directory", "huge"])
+def test_what_might_never_end_is_not_read(tmp_path, what):
+    file = tmp_path / "s.yaml"
+    if what == "device":
+        file.symlink_to("/dev/zero")
+    elif what == "pipe":
+        os.mkfifo(file)
+    elif what == "directory":
+        file.mkdir()
+    else:
+        with file.open("wb") as sparse:
+            sparse.truncate(10 * 2**20 + 1)
+    with pytest.raises(ScenarioError, match=r"s\.yaml (is a (device|directory)|has 10 MiB).*a scenario is a YAML file") as refused:
+        read_scenario(file)
+    assert "no YAML" not in str(refused.value)
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):

@@ -10,6 +10,8 @@ import pytest
 
 from seatrial.core.errors import CapacityError, PolicyError, ScenarioError, WorkloadError
 from seatrial.core.record import Status
+from seatrial.policy.schedulers import SCHEDULERS
+from seatrial.trial.changes import changed
 from seatrial.trial.outcome import outcome
 from seatrial.trial.run import resolve, run_trial
 from seatrial.trial.run_directory import run_directory
@@ -58,6 +60,36 @@ def test_every_figure_of_a_lone_request_is_worked_out_by_hand():
     assert summary.kv_cache.peak_usage == pytest.approx(0.03)  # 40 tokens of 41 are stored: three blocks
 
 
+TUNING = {
+    "max_num_batched_tokens": 4096,
+    "watermark": 0.05,
+    "enable_chunked_prefill": True,
+    "long_prefill_token_threshold": 512,
+    "scheduler_reserve_full_isl": False,
+}
+BUDGET = {"max_num_batched_tokens"}
+READ = {
+    "vllm-v1": set(TUNING),
+    "vllm-v0": BUDGET | {"watermark"},
+    "sarathi": BUDGET | {"watermark"},
+    "orca": BUDGET,
+    "static": BUDGET,
+}
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+@pytest.mark.parametrize("option", TUNING)
+def test_a_scheduler_is_given_only_what_it_reads(name, option):
+    given = scenario(pool={"scheduler": name, option: TUNING[option]})
+    if option in READ[name]:
+        made = resolve(given)
+        assert getattr(made.setup.engine, option) == getattr(made.scenario.pool, option) == TUNING[option]
+        assert resolve(made.scenario).setup.engine == made.setup.engine
+    else:
+        with pytest.raises(ScenarioError, match=f"scheduler '{name}' has no use for {option}; leave it out, it knows max_num_seqs"):
+            resolve(given)
+
+
 def test_a_run_directory_repeats_itself_to_the_byte(tmp_path):
     first, again = tmp_path / "first", tmp_path / "again"
     random = scenario(workload={"arrivals": {"process": "gamma", "rate": 40, "cv": 2}}, seed=7, cost="roofline")
@@ -71,7 +103,10 @@ def test_a_run_directory_repeats_itself_to_the_byte(tmp_path):
     assert told == told_again
 
 
-@pytest.mark.parametrize("pool", [{"data_parallel": 2}, {"pipeline_parallel": 2}, {"enable_chunked_prefill": False}, {"scheduler": "orca"}])
+KINDS = [{"data_parallel": 2}, {"pipeline_parallel": 2}, {"enable_chunked_prefill": False}]
+
+
+@pytest.mark.parametrize("pool", [*KINDS, *({"scheduler": name} for name in SCHEDULERS)])
 def test_what_was_resolved_resolves_to_itself(tmp_path, pool):
     made = trial(pool=pool, cost="roofline")
     run_trial(made, out=tmp_path / "run")
@@ -102,6 +137,11 @@ def test_requests_that_never_fit_are_counted_and_told(tmp_path):
     assert "every request was rejected" in outcome(made, summary)["notes"][0]
     assert "1,601 tokens" in outcome(made, summary)["notes"][0]
     assert set(pq.read_table(tmp_path / "run" / "requests.parquet")["status"].to_pylist()) == {"rejected"}
+
+
+def test_one_rejected_request_is_one():
+    made = trial(workload={"input": {"distribution": "uniform", "min": 1200, "max": 1600}}, seed=0)  # the longest of the fifty is too long
+    assert "1 request was rejected" in outcome(made, run_trial(made))["notes"][0]
 
 
 def test_the_longest_request_that_fits_runs():
@@ -183,6 +223,10 @@ def test_a_trace_in_a_closed_loop_keeps_its_lengths_and_not_its_times(tmp_path):
         ({"cost": "affine"}, ScenarioError, "affine:TERM=SECONDS"),
         ({"slo": "ttft:p9x=1"}, ScenarioError, "'p9x' is not a quantile"),
         ({"slo": ""}, ScenarioError, "has no limit"),
+        ({"slo": {}}, ScenarioError, "slo has a metric without a target, or none at all; write `ttft"),
+        ({"slo": {"ttft": {"p90": 0.5}, "itl": {}}}, ScenarioError, "slo has a metric without a target"),
+        ({"slo": "ttft:p90=0.5,ttft:p90=0.0001"}, ScenarioError, "ttft:p90 has two limits; leave one"),
+        ({"slo": {"ttft": {"p90": 0.5, "p90.0": 0.1}}}, ScenarioError, "ttft:p90 has two limits"),
         ({"pool": {"scheduler": "vlm-v1"}}, PolicyError, "did you mean vllm-v1"),
         ({"model": "llama-3.1-405b", "pool": {"num_gpu_blocks_override": None}}, CapacityError, "needs"),
         ({"workload": {"num_requests": None, "duration": 0.1}}, WorkloadError, "ends before its first request"),
@@ -231,3 +275,10 @@ def test_what_no_run_wrote_is_never_replaced(tmp_path, names, text):
     with pytest.raises(ScenarioError, match=text), run_directory(place):
         pass
     assert all(path.read_text() == "mine" for path in [place / name for name in names] or [place])
+
+
+def test_another_scheduler_by_flag_leaves_behind_what_it_has_no_use_for():
+    told = scenario(pool={"scheduler": "vllm-v1", "watermark": 0.05, "long_prefill_token_threshold": 512})
+    found = changed(told, top={}, pool={"scheduler": "sarathi"}, workload={})
+    assert resolve(found).setup.engine.watermark == 0.05
+    assert found.pool.long_prefill_token_threshold is None

@@ -1,6 +1,7 @@
 """Orca's iteration-level batching: whole prompts join running decodes, on memory reserved for the longest request."""
 
 from math import inf
+from typing import ClassVar
 
 from seatrial.core.deployment import EngineConfig
 from seatrial.core.scheduling import Chunk, SchedulerView, StepPlan
@@ -10,6 +11,8 @@ from seatrial.policy.blocks import blocks_for
 class Orca:
     """First come first served into free reservations. No token budget, no preemption: docs/schedulers.md."""
 
+    # It bounds no step, but sets the memory that is kept for activations.
+    options: ClassVar[frozenset[str]] = frozenset({"max_num_batched_tokens"})
     reserves = True
     pads = False
     whole_prompts = None

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from math import inf
+from typing import ClassVar
 
 from seatrial.core.deployment import EngineConfig
 from seatrial.core.scheduling import Chunk, SchedulerView, SequenceView, StepPlan
@@ -12,6 +13,7 @@ from seatrial.policy.vllm_v0 import decode_in_order
 class Sarathi:
     """First come first served; a prompt's blocks are all taken when it is admitted: docs/schedulers.md."""
 
+    options: ClassVar[frozenset[str]] = frozenset({"max_num_batched_tokens", "watermark"})
     reserves = False
     pads = False
     whole_prompts = None

@@ -1,7 +1,8 @@
 """What every scheduler promises."""
 
-from typing import NamedTuple, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
+from seatrial.core.deployment import EngineConfig
 from seatrial.core.scheduling import SchedulerView, StepPlan
 
 
@@ -11,7 +12,13 @@ class Scheduler(Protocol):
     It is asked whenever a step can start and there is something to decide: somebody waits, a prompt is unfinished, memory is short for the
     decodes, or more than `max_decodes` sequences decode. It is not asked between the steps of a steady decode. It must make progress:
     when sequences run or wait and nothing is in flight, its plan computes something.
+
+    `options` names those of the engine's arguments for tuning that it reads; a scenario that gives it another is refused.
     """
+
+    options: ClassVar[frozenset[str]]
+
+    def __init__(self, engine: EngineConfig) -> None: ...
 
     @property
     def max_decodes(self) -> float:

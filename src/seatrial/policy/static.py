@@ -1,6 +1,7 @@
 """Request-level batching: a batch is formed when nothing runs, and runs until its longest request has ended."""
 
 from math import inf
+from typing import ClassVar
 
 from seatrial.core.deployment import EngineConfig
 from seatrial.core.scheduling import SchedulerView, StepPlan
@@ -10,6 +11,8 @@ from seatrial.policy.orca import admit_whole
 class Static:
     """Nobody joins a batch, and who has ended pads it: docs/schedulers.md."""
 
+    # It bounds no step, but sets the memory that is kept for activations.
+    options: ClassVar[frozenset[str]] = frozenset({"max_num_batched_tokens"})
     reserves = True
     pads = True
     whole_prompts = None

@@ -1,6 +1,7 @@
 """vLLM's V0 scheduler: prompts first, in steps of their own; decodes when no prompt can start."""
 
 from math import inf
+from typing import ClassVar
 
 from seatrial.core.deployment import EngineConfig
 from seatrial.core.scheduling import Chunk, SchedulerView, StepPlan
@@ -11,6 +12,7 @@ from seatrial.policy.room import Room
 class VllmV0:
     """First come first served, whole prompts, preemption by recomputation: docs/schedulers.md."""
 
+    options: ClassVar[frozenset[str]] = frozenset({"max_num_batched_tokens", "watermark"})
     reserves = False
     pads = False
     whole_prompts = None

@@ -1,6 +1,7 @@
 """vLLM's V1 scheduler: one token budget per step, running sequences first, then chunks of the waiting prompts."""
 
 from collections.abc import Iterable
+from typing import ClassVar
 
 from seatrial.core.deployment import EngineConfig
 from seatrial.core.scheduling import Chunk, SchedulerView, SequenceView, StepPlan
@@ -12,6 +13,9 @@ from seatrial.policy.scheduler import WholePrompts
 class VllmV1:
     """First come first served, chunked prefill, preemption by recomputation: docs/schedulers.md, to the letter."""
 
+    options: ClassVar[frozenset[str]] = frozenset(
+        {"max_num_batched_tokens", "enable_chunked_prefill", "long_prefill_token_threshold", "scheduler_reserve_full_isl", "watermark"}
+    )
     reserves = False
     pads = False
 

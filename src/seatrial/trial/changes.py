@@ -5,9 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from seatrial.core.errors import ScenarioError
+from seatrial.policy.schedulers import unused_options
 from seatrial.trial.scenario import Scenario, parse_scenario
 
 Said = Mapping[str, Any]  # Any: as a file or a flag gives it; the scenario's own door checks every value
+
+ONLY_FOR_TRACES = {"format": "--format", "columns": "--column", "speedup": "--speedup"}
+"""Keys of a workload, and the flags that say them."""
 
 
 def changed(scenario: Scenario, *, top: Said, pool: Said, workload: Said, where: str = "the flags") -> Scenario:
@@ -19,13 +23,21 @@ def changed(scenario: Scenario, *, top: Said, pool: Said, workload: Said, where:
     if not (top or pool or workload):
         return scenario
     content = scenario.model_dump(exclude_none=True) | top
-    content["pools"] = [content["pools"][0] | pool]
+    content["pools"] = [_changed_pool(content["pools"][0], pool)]
     content["workload"] = _changed_workload(content["workload"], workload)
     return parse_scenario(content, where, Path.cwd())
 
 
 def _given(said: Said) -> dict[str, Any]:
     return {key: value for key, value in said.items() if value is not None}
+
+
+def _changed_pool(current: dict[str, Any], said: dict[str, Any]) -> dict[str, Any]:
+    """Another scheduler does not inherit what the file tells the one before it, and it has no use for."""
+    if "scheduler" in said:
+        unused = unused_options(said["scheduler"])
+        current = {key: value for key, value in current.items() if key not in unused}
+    return current | said
 
 
 def _changed_workload(current: dict[str, Any], said: dict[str, Any]) -> dict[str, Any]:
@@ -36,7 +48,7 @@ def _changed_workload(current: dict[str, Any], said: dict[str, Any]) -> dict[str
         current = {"trace": said["trace"]}
     if "trace" in current:
         return _changed_trace(current, said)
-    if for_traces := [f"--{key}" for key in ("format", "columns", "speedup") if key in said]:
+    if for_traces := [flag for key, flag in ONLY_FOR_TRACES.items() if key in said]:
         raise ScenarioError(f"{for_traces[0]} is for traces, and the workload is a generated one; give --trace, or leave it out")
     return _changed_generator(current, said)
 

@@ -17,6 +17,8 @@ def notes(trial: Trial, summary: Summary) -> list[str]:
 def requests_notes(trial: Trial, summary: Summary) -> Iterator[str]:
     if summary.num_rejected:
         which = "every request was" if summary.num_rejected == summary.num_requests else f"{summary.num_rejected:,} requests were"
+        if summary.num_rejected == 1:
+            which = "1 request was"
         yield f"{which} rejected: prompt and answer together are longer than the {longest_request(trial.setup):,} tokens that fit"
     if not summary.num_requests:
         yield f"a warm-up of {trial.scenario.warmup:g} s and a cool-down of {trial.scenario.cooldown:g} s leave no request to count"
@@ -42,7 +44,7 @@ def setup_notes(setup: ReplicaSetup) -> Iterator[str]:
         places = min(capacity.num_blocks // reservation, setup.scheduler_engine.max_num_seqs)
         yield (
             f"{setup.scheduler} reserves max_model_len ({engine.max_model_len:,} tokens) for each sequence, "
-            f"so at most {places:,} run at a time; --max-model-len sets it"
+            f"so at most {places:,} run at a time; --max-model-len sets it (max_num_batched_tokens only sets the memory for activations)"
         )
     elif engine.max_model_len > capacity.capacity_tokens_per_rank:
         yield (
@@ -58,5 +60,5 @@ def setup_notes(setup: ReplicaSetup) -> Iterator[str]:
         )
     if setup.model.attention_window is not None:
         yield "layers with a sliding window count as full ones in the KV cache: for long sequences there is more room in truth"
-    if not isinstance(setup.cost, AffineCost) and "h100" not in setup.accelerator.name:
+    if not isinstance(setup.cost, AffineCost) and setup.accelerator.architecture != "Hopper":
         yield f"the engine's overheads and kernel efficiencies are those of vLLM on H100; for {setup.accelerator.name} they are a guess"

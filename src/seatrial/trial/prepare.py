@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from seatrial.core.errors import ScenarioError
 from seatrial.core.request import Workload
 from seatrial.core.slo import SLO
 from seatrial.trial.scenario import Scenario, Targets, TraceSpec
@@ -37,6 +38,10 @@ def resolve(scenario: Scenario) -> Trial:
 def read_slo(slo: str | Targets | None) -> SLO | None:
     """From the flag's text or a scenario's mapping."""
     if isinstance(slo, dict):
+        if not (slo and all(slo.values())):
+            raise ScenarioError(
+                "the scenario's slo has a metric without a target, or none at all; write `ttft: {p90: 0.5}`, or leave slo out"
+            )
         slo = ",".join(f"{metric}:{quantile}={limit!r}" for metric, targets in slo.items() for quantile, limit in targets.items())
     return SLO.parse(slo) if slo is not None else None
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from time import perf_counter
 
 from seatrial.core.errors import WorkloadError
-from seatrial.core.record import RequestRecords
+from seatrial.core.record import GapRuns, RequestRecords
 from seatrial.metrics import Summary, Tally, summarise
 from seatrial.metrics.records import RecordWriter
 from seatrial.sim.audit import Audit
@@ -43,8 +43,7 @@ def run_trial(
         takers = [tally.add, watch] if watch else [tally.add]
         if folder is not None:
             takers.append(stack.enter_context(RecordWriter(folder / "requests.parquet")).write)
-        recorder = WatchedRecorder(partial(hand_to_all, takers), tally.add_gaps, Audit() if audit else None)
-        recorder.progress = progress
+        recorder = WatchedRecorder(partial(hand_to_all, takers), tally.add_gaps, Audit() if audit else None, progress)
         start = perf_counter()
         simulate(trial.workload, replica, recorder)
         wall_time = perf_counter() - start
@@ -73,7 +72,15 @@ def hand_to_all(takers: Sequence[Callable[[RequestRecords], None]], records: Req
 class WatchedRecorder(Recorder):
     """Tells now and then how many requests have ended."""
 
-    progress: Callable[[int], None] | None = None
+    def __init__(
+        self,
+        on_records: Callable[[RequestRecords], None],
+        on_gaps: Callable[[GapRuns], None],
+        audit: Audit | None,
+        progress: Callable[[int], None] | None,
+    ) -> None:
+        super().__init__(on_records, on_gaps, audit)
+        self.progress = progress
 
     def flush(self, replica: Replica) -> None:
         super().flush(replica)

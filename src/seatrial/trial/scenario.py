@@ -140,7 +140,7 @@ def scenario_yaml(scenario: Scenario) -> str:
 def _located(scenario: Scenario, folder: Path) -> Scenario:
     """With absolute paths: of the trace, and of a model or accelerator that is a file and no name."""
     changes: dict[str, object] = {}
-    if find(scenario.model) is None and (folder / Path(scenario.model).expanduser()).exists():
+    if scenario.model.strip() and find(scenario.model) is None and (folder / Path(scenario.model).expanduser()).exists():
         changes["model"] = _absolute(scenario.model, folder)
     if scenario.pool.accelerator.endswith(".toml"):
         accelerator = _absolute(scenario.pool.accelerator, folder)

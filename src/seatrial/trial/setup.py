@@ -8,7 +8,7 @@ from seatrial.core.deployment import EngineConfig, Parallelism
 from seatrial.core.errors import ScenarioError, nearest
 from seatrial.core.model import ModelSpec
 from seatrial.cost import AffineCost, KvCapacity, RooflineCost, check_parallelism, engine_config, kv_capacity
-from seatrial.policy.schedulers import make_scheduler
+from seatrial.policy.schedulers import make_scheduler, unused_options
 from seatrial.sim.pipeline import make_replica
 from seatrial.sim.replica import Replica
 from seatrial.trial.scenario import PoolSpec, Scenario
@@ -53,11 +53,11 @@ class ReplicaSetup:
 def resolve_replica(scenario: Scenario) -> ReplicaSetup:
     """Look everything up. What does not exist, cannot be or does not fit is refused here."""
     pool = scenario.pool
+    check_options(pool)
     model, accelerator = load_model(scenario.model), load_accelerator(pool.accelerator)
     parallelism = Parallelism(pool.tensor_parallel, pool.pipeline_parallel, pool.data_parallel, pool.expert_parallel)
     check_parallelism(model, accelerator, parallelism)
     engine = engine_config(model, accelerator, parallelism, **{field.name: getattr(pool, field.name) for field in fields(EngineConfig)})
-    make_scheduler(pool.scheduler, engine)  # refuses a name that nobody knows
     capacity = kv_capacity(model, accelerator, parallelism, engine)
     if capacity.max_num_seqs < engine.max_num_seqs:
         # counted again, since fewer sequences also need less working memory: so the same comes out where this number is asked for
@@ -70,12 +70,22 @@ def resolve_replica(scenario: Scenario) -> ReplicaSetup:
     return ReplicaSetup(model, accelerator, parallelism, engine, pool.scheduler, capacity, cost)
 
 
+def check_options(pool: PoolSpec) -> None:
+    """Refuse a scheduler that nobody knows, and an argument that it would ignore."""
+    unused = unused_options(pool.scheduler)
+    for name in sorted(unused):
+        if getattr(pool, name) is not None:
+            known = ", ".join(field.name for field in fields(EngineConfig) if field.name not in unused)
+            raise ScenarioError(f"scheduler {pool.scheduler!r} has no use for {name}; leave it out, it knows {known}")
+
+
 def resolved_pool(setup: ReplicaSetup, pool: PoolSpec) -> PoolSpec:
-    """With every argument of the engine written out.
+    """With every argument of the engine written out that the scheduler reads.
 
     But `max_model_len`, where nobody gave it: the model's own may be more than the cache holds, which is refused to those who ask for it.
     """
-    engine = {field.name: getattr(setup.engine, field.name) for field in fields(EngineConfig)}
+    unused = unused_options(setup.scheduler)
+    engine = {field.name: getattr(setup.engine, field.name) for field in fields(EngineConfig) if field.name not in unused}
     if pool.max_model_len is None:
         del engine["max_model_len"]
     return pool.model_copy(update=engine)

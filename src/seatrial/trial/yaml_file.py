@@ -2,17 +2,24 @@
 
 from collections.abc import Hashable
 from pathlib import Path
+from stat import S_ISDIR, S_ISREG
 from typing import Any
 
 import yaml
 
 from seatrial.core.errors import ScenarioError
+from seatrial.core.units import bytes_text
+
+MOST_BYTES = 10 * 2**20
 
 
 def read_yaml(file: Path) -> object:
     """What the file holds, which is never nothing."""
     try:
+        check_size(file)
         content = yaml.load(file.read_text(encoding="utf-8"), _Loader)
+    except ScenarioError:
+        raise
     except FileNotFoundError:
         raise ScenarioError(f"there is no file {file}; give a YAML file, or flags alone") from None
     except (OSError, UnicodeDecodeError) as problem:
@@ -25,6 +32,16 @@ def read_yaml(file: Path) -> object:
     if content is None:
         raise ScenarioError(f"{file} is empty; a scenario needs a model, pools and a workload, a fragment just a workload")
     return content
+
+
+def check_size(file: Path) -> None:
+    """Refuses what might never end."""
+    found = file.stat()
+    if not S_ISREG(found.st_mode):
+        what = "a directory" if S_ISDIR(found.st_mode) else "a device or a pipe"
+        raise ScenarioError(f"{file} is {what}; a scenario is a YAML file")
+    if found.st_size > MOST_BYTES:
+        raise ScenarioError(f"{file} has {bytes_text(found.st_size)}; a scenario is a YAML file of at most {bytes_text(MOST_BYTES)}")
 
 
 class _Loader(yaml.SafeLoader):
