@@ -57,6 +57,7 @@ def test_a_block_of_the_readme_runs(commands, beside_the_readme):
 def test_the_checks_pass_by_the_readmes_own_test_command():
     words = [found[0].removeprefix(f"{BIN}/") for block in README if (found := TEST_COMMAND.search(block))]
     checks = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    assert words, "the README names no test command"
     assert all(command in checks for command in words)
 
 

@@ -76,6 +76,18 @@ def test_people_see_whether_the_promise_was_kept(capsys):
     assert re.search(r"itl p99 +1 ms +10 ms +missed", out)
 
 
+@pytest.mark.parametrize(("slo", "promise"), [("ttft:p90=1000", "SLO held"), ("itl:p99=0.001", "itl missed its target")])
+def test_people_see_whether_a_closed_loop_keeps_the_promise(capsys, slo, promise):
+    out = run(capsys, *FEW, "--cost", "affine:base=0.01", "--concurrency", 8, "--slo", slo)
+    assert f"answers/s, {promise}; short of" in " ".join(out.split())
+
+
+def test_people_see_what_the_figures_leave_out(capsys):
+    assert "leave out" not in run(capsys, *FEW)
+    out = run(capsys, *FEW, "--warmup", 1, "--cooldown", 0.5)
+    assert "leave out who came in the first 1 s and the last 0.5 s." in " ".join(out.split())
+
+
 def test_json_is_one_object_with_the_keys_that_scripts_rely_on(capsys):
     found = run_json(capsys, *FEW, "--slo", "ttft:p90=0.5")
     assert [key for key in KEYS if key not in found] == []
@@ -104,12 +116,12 @@ def test_the_same_seed_gives_the_same_figures_and_another_seed_others(capsys):
 
 def test_flags_set_the_engine(capsys):
     sizes = ["--max-num-seqs", 7, "--max-num-batched-tokens", 512, "--block-size", 32, "--gpu-memory-utilization", 0.8]
-    others = ["--tensor-parallel", 2, "--scheduler", "sarathi", "--no-enable-chunked-prefill"]
+    others = ["--tensor-parallel", 2, "--scheduler", "vllm-v1", "--no-enable-chunked-prefill"]
     told = run_json(capsys, *FEW, *sizes, *others)["scenario"]
     engine = told["engine"]
     assert (engine["max_num_seqs"], engine["max_num_batched_tokens"], engine["block_size"]) == (7, 512, 32)
     assert (engine["gpu_memory_utilization"], engine["enable_chunked_prefill"]) == (0.8, False)
-    assert (told["parallelism"]["tensor_parallel"], told["scheduler"]) == (2, "sarathi")
+    assert (told["parallelism"]["tensor_parallel"], told["scheduler"]) == (2, "vllm-v1")
 
 
 def test_what_out_writes_runs_again_to_the_same_bytes(capsys, tmp_path):
@@ -153,6 +165,12 @@ def test_a_trace_with_other_column_names_is_mapped(capsys, tmp_path):
         (["--watermark", "2"], "--watermark cannot be '2'; it must be a number, 0 or more, at most 1"),
         (["--max-model-len", "1000000"], "goes up to 131072"),
         (["--column", "a"], "--column a maps nothing"),
+        (["--column", "arrival_s=foo"], "--column is for traces"),
+        (["--model", ""], "the name of the model is empty"),
+        (["--accelerator", " "], "the name of the accelerator is empty"),
+        (["--block-size", "999999999"], "give a smaller block_size"),
+        (["--slo", "ttft:p90=0.5,ttft=0.1"], "ttft:p90 has two limits"),
+        (["/dev/urandom"], "/dev/urandom is a device or a pipe"),
         (["--warmup", "-1"], "--warmup cannot be '-1'"),
         (["--seed", "x"], "--seed cannot be 'x'"),
         (["none.yaml"], "there is no file none.yaml"),

@@ -4,21 +4,22 @@ from functools import partial
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis.strategies import SearchStrategy
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis.strategies import SearchStrategy, integers, sampled_from
 
 from reference import SCHEDULERS, Sums
 from reference import simulate as simulate_naively
 from seatrial.core.batch import Batch, DecodeLaw, RequestOverhead
 from seatrial.core.deployment import EngineConfig
 from seatrial.core.record import GapRuns, RequestRecords, Status
-from seatrial.core.request import Arrival, Request
+from seatrial.core.request import Arrival, Request, Workload
 from seatrial.policy.schedulers import make_scheduler
 from seatrial.sim.audit import Audit
 from seatrial.sim.pipeline import make_replica
 from seatrial.sim.recorder import Recorder
 from seatrial.sim.simulate import simulate
 from seatrial.testing.workloads import Given
+from seatrial.workload.closed_loop import closed_loop
 from strategies import Case, cases
 
 
@@ -46,7 +47,7 @@ class Windowed:
         return law._replace(min_context=low, max_context=low + 64)
 
 
-def sail(case: Case) -> tuple[dict[int, tuple], np.ndarray, Recorder]:
+def sail(case: Case, workload: Workload | None = None) -> tuple[dict[int, tuple], np.ndarray, Recorder]:
     """Outcomes by row, sorted gaps, and the recorder, of the engine."""
     config = case.config
     engine = EngineConfig(
@@ -63,15 +64,18 @@ def sail(case: Case) -> tuple[dict[int, tuple], np.ndarray, Recorder]:
     records: list[RequestRecords] = []
     gaps: list[GapRuns] = []
     recorder = Recorder(records.append, gaps.append, Audit())
-    workload = Given([Arrival(Request(i, row.arrival, row.prompt), row.output) for i, row in enumerate(case.rows)])
-    simulate(workload, replica, recorder)
+    simulate(workload or given_rows(case), replica, recorder)
     outcomes = {}
     for some in records:
         for i in range(len(some)):
             done = some.status[i] == Status.COMPLETED
             facts = (some.queue_time[i], some.first_token_time[i], some.finish_time[i], some.num_preemptions[i])
-            outcomes[int(some.row[i])] = (done, *facts)
+            outcomes[int(some.row[i])] = (done, *facts, some.arrival_time[i])
     return outcomes, np.sort(np.concatenate([expand(some) for some in gaps])), recorder
+
+
+def given_rows(case: Case) -> Given:
+    return Given([Arrival(Request(i, row.arrival, row.prompt), row.output) for i, row in enumerate(case.rows)])
 
 
 def expand(runs: GapRuns) -> np.ndarray:
@@ -87,7 +91,7 @@ def check(case: Case) -> None:
     close = partial(pytest.approx, rel=1e-9, abs=1e-12)
     assert len(ours) == len(case.rows)
     for row, outcome in enumerate(naive.outcomes):
-        done, queue_time, first_token, finish, num_preemptions = ours[row]
+        done, queue_time, first_token, finish, num_preemptions, _ = ours[row]
         assert done == (outcome.status == "completed")
         if done:
             assert (queue_time, first_token, finish) == close((outcome.queue_time, outcome.first_token, outcome.finish))
@@ -129,6 +133,23 @@ def test_the_engine_equals_the_naive_reference(scheduler):
 @pytest.mark.parametrize("scheduler", sorted(SCHEDULERS))
 def test_a_pipeline_equals_the_naive_reference(scheduler):
     hunt(cases(scheduler, max_rows=30, max_pipeline_parallel=4), 200)
+
+
+def check_closed_loop(case: Case, concurrency: int, think_time: float) -> None:
+    """What a closed loop asks for, and when, is known when it is over: the reference then sees the same arrivals as a trace."""
+    assume(case.is_dyadic and not any(case.config.rejects(row) for row in case.rows))
+    ours, _, _ = sail(case, closed_loop(given_rows(case), concurrency, think_time))
+    order = sorted(ours, key=lambda row: (ours[row][5], row))
+    rows = [case.rows[row]._replace(arrival=float(ours[row][5])) for row in order]
+    naive = simulate_naively(rows, case.config, lambda sums: Windowed(case).step_time(Batch(*sums)), window=case.window)
+    for row, outcome in zip(order, naive.outcomes):
+        assert ours[row][:5] == pytest.approx((True, outcome.queue_time, outcome.first_token, outcome.finish, outcome.num_preemptions))
+
+
+@given(cases("vllm-v1", max_pipeline_parallel=2), integers(1, 6), sampled_from([0.0, 1 / 64, 1.0]))
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+def test_a_closed_loop_equals_the_naive_reference(case, concurrency, think_time):
+    check_closed_loop(case, concurrency, think_time)
 
 
 @pytest.mark.slow

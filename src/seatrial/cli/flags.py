@@ -1,7 +1,6 @@
 """The flags that several commands share."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -9,8 +8,6 @@ from cyclopts import Parameter
 from seatrial.core.errors import WorkloadError
 
 Json = Annotated[bool, Parameter(help="print one JSON object instead of tables", show_default=False)]
-TraceFile = Annotated[Path, Parameter(help="the trace: parquet, CSV, JSON or JSON lines, text files packed with gzip or not")]
-TraceOut = Annotated[Path, Parameter(help="the file to write, in the format that its name ends in: .parquet, .csv or .jsonl (Mooncake)")]
 TraceFormat = Annotated[str | None, Parameter(help="of the trace, where its content does not show it: azure, burstgpt, mooncake ...")]
 TraceColumns = Annotated[tuple[str, ...], Parameter(help="OURS=THEIRS, like arrival_ms=timestamp: a column of the trace; once for each")]
 TraceLimit = Annotated[int | None, Parameter(help="take the first so many requests of the trace")]

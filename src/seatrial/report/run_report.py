@@ -18,6 +18,7 @@ from seatrial.report.workload_line import requests_text, workload_line
 from seatrial.trial.notes import notes
 from seatrial.trial.outcome import price_per_million_tokens
 from seatrial.trial.run import Trial
+from seatrial.trial.scenario import Scenario
 
 CHART_WIDTH = 60
 
@@ -29,6 +30,7 @@ def run_report(trial: Trial, summary: Summary, timeline: Timeline) -> Renderable
 def _parts(trial: Trial, summary: Summary, timeline: Timeline) -> Iterator[RenderableType]:
     yield setup_lines(trial.setup)
     yield workload_line(trial, timeline)
+    yield from trimmed_line(trial.scenario)
     if summary.num_completed:
         yield latency_table(summary)
         if summary.slo:
@@ -40,6 +42,13 @@ def _parts(trial: Trial, summary: Summary, timeline: Timeline) -> Iterator[Rende
     for note in notes(trial, summary):
         yield paragraph(note, label="note: ", style="dim")
     yield paragraph(f"{requests_text(timeline.num_arrivals)} simulated in {seconds_text(summary.wall_s)}", style="dim")
+
+
+def trimmed_line(scenario: Scenario) -> Iterator[RenderableType]:
+    """Only where there is a warm-up or a cool-down."""
+    ends = [f"the {end} {seconds:g} s" for end, seconds in (("first", scenario.warmup), ("last", scenario.cooldown)) if seconds]
+    if ends:
+        yield paragraph(f"Requests, latencies and throughput leave out who came in {' and '.join(ends)}.", style="dim")
 
 
 def latency_table(summary: Summary) -> Table:

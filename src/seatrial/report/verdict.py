@@ -31,9 +31,12 @@ def verdict(trial: Trial, summary: Summary, timeline: Timeline) -> str:
     if not summary.num_completed:
         return "Nothing was served: give shorter requests, or a replica with room for them."
     short = shortage(trial, summary)
+    missed = next((target for target in summary.slo.targets if not target.held), None) if summary.slo else None
     if trial.scenario.workload.closed_loop is not None:
         users = trial.scenario.workload.closed_loop.concurrency
-        return f"{users:,} users at a time get {number_text(summary.requests_per_s)} answers/s; short of {short.what}: {short.advice}."
+        promise = f", {missed.metric} missed its target" if missed else ", SLO held" if summary.slo else ""
+        answers = f"{users:,} users at a time get {number_text(summary.requests_per_s)} answers/s{promise}"
+        return f"{answers}; short of {short.what}: {short.advice}."
     if is_growing(timeline):
         return (
             f"Overloaded, the queue grows: requests come at {number_text(timeline.arrival_rate)}/s and leave at "
@@ -42,7 +45,7 @@ def verdict(trial: Trial, summary: Summary, timeline: Timeline) -> str:
     wait = summary.queue_s.p90 or 0.0
     if wait > LONG:
         return f"Overloaded at times: a tenth of the requests wait over {seconds_text(wait)}. Short of {short.what}: {short.advice}."
-    if missed := next((target for target in summary.slo.targets if not target.held), None) if summary.slo else None:
+    if missed:
         return _why_missed(missed, trial, summary, short)
     held = "SLO held, " if summary.slo else ""
     return (
@@ -92,5 +95,7 @@ def _why_missed(target: TargetResult, trial: Trial, summary: Summary, short: Sho
         return f"{found}: the prompts themselves take this long; try a faster accelerator or more tensor parallelism."
     budget = trial.setup.engine.max_num_batched_tokens
     if target.metric == "itl" and (summary.batch.max_tokens or 0) > (summary.batch.mean_decodes or 0.0) * 4:
+        if trial.setup.scheduler in ("orca", "static"):
+            return f"{found}: decodes share their steps with whole prompts; try a scheduler with a token budget, like vllm-v1."
         return f"{found}: decodes share their steps with prompts; try a lower --max-num-batched-tokens (now {budget:,})."
     return f"{found}: a step is short of {short.what}; {short.advice}."
