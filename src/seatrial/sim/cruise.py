@@ -10,6 +10,8 @@ from seatrial.sim.jump import steps_until
 from seatrial.sim.replica import Replica
 from seatrial.sim.sequence import Sequence
 
+COMPLETED = Status.COMPLETED  # looked up once: members of an enum are slow to find
+
 Pending = tuple[int, float, float, int, int]  # row, arrival time, ready time, prompt tokens, output tokens
 
 
@@ -27,7 +29,8 @@ def cruise(replica: Replica, arrivals: Ordered[Pending], place: int) -> int:
     `run_until` and `arrive` had been called for each. It is `Replica.coast`, a step of one prompt and `DecodeSet` over again, on
     local variables: one loop without calls is twice as fast. What is unusual is left to them.
     """
-    decodes, laws, members, ended, log = replica.decodes, replica.laws, replica.members, replica.ended, replica.log
+    decodes, laws, members, end = replica.decodes, replica.laws, replica.members, replica.ended.append
+    write_run, write_step, write_batch = replica.log.runs.append, replica.log.steps.append, replica.log.batches.append
     heap, residues, block_size, num_blocks = decodes.heap, decodes.residues, replica.block_size, replica.num_blocks
     step_time, last = replica.cost.step_time, len(arrivals) - 1
     max_prompt_tokens, max_step_tokens, max_num_seqs = replica.scheduler.whole_prompts or (0, 0, 0)
@@ -40,7 +43,7 @@ def cruise(replica: Replica, arrivals: Ordered[Pending], place: int) -> int:
         while heap and heap[0][0] <= step:  # they have taken their last token
             finish, _, seq = heappop(heap)
             if seq.finish_step == finish:
-                seq.finish_step, seq.finish_time, seq.status = -1, now, Status.COMPLETED
+                seq.finish_step, seq.finish_time, seq.status = -1, now, COMPLETED
                 offset = seq.offset
                 block_base += -offset // block_size
                 residues[-offset % block_size] -= 1
@@ -48,7 +51,7 @@ def cruise(replica: Replica, arrivals: Ordered[Pending], place: int) -> int:
                 count -= 1
                 context -= offset + step + 1
                 del members[seq.row]
-                ended.append(seq)
+                end(seq)
         if place >= last:
             break
 
@@ -76,7 +79,7 @@ def cruise(replica: Replica, arrivals: Ordered[Pending], place: int) -> int:
                 if used > num_blocks:
                     break
                 peak_blocks = used
-            log.runs.append((now, first, increment, steps, count, count, context, num_used_blocks + residues[step % block_size], used))
+            write_run((now, first, increment, steps, count, count, context, num_used_blocks + residues[step % block_size], used))
             step, num_used_blocks = then, used
             context += steps * count
             now = last_run_time = now + duration
@@ -92,8 +95,8 @@ def cruise(replica: Replica, arrivals: Ordered[Pending], place: int) -> int:
             peak_blocks = used
         batch = Batch(1, num_prompt, num_prompt * (num_prompt + 1) // 2, num_prompt, count, context, count + 1)
         duration = step_time(batch)
-        log.steps.append((now, duration, count, used))
-        log.batches.append(batch)
+        write_step((now, duration, count, used))
+        write_batch(batch)
         seq = Sequence(row, arrival_time, num_prompt, num_output)
         seq.start_time = now
         seq.first_token_time = seq.last_token_time = now = now + duration
@@ -102,8 +105,8 @@ def cruise(replica: Replica, arrivals: Ordered[Pending], place: int) -> int:
             context += count
         num_used_blocks = used
         if num_output == 1:
-            seq.finish_time, seq.status = now, Status.COMPLETED
-            ended.append(seq)
+            seq.finish_time, seq.status = now, COMPLETED
+            end(seq)
             num_used_blocks -= held
         else:
             seq.num_computed_tokens, seq.num_tokens, seq.num_blocks = num_prompt, num_prompt + 1, held
