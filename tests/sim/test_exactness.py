@@ -111,8 +111,8 @@ def check(case: Case) -> None:
     assert sum(totals.steps_by_tokens.values()) == naive.num_steps
     if case.config.pipeline_parallel == 1:
         held = sum((step.end - step.start) * (case.config.num_blocks - step.num_free_blocks) for step in naive.steps)
-        # Taken as linear between the ends of a run; a lone sequence that gains a block in its last step shows most of that.
-        assert totals.kv_block_seconds == pytest.approx(held, rel=0.35)
+        # Taken as linear between the ends of a run: at worst all gain their second block in its last step.
+        assert totals.kv_block_seconds == pytest.approx(held, rel=0.5)
         assert totals.kv_block_seconds <= totals.peak_blocks * totals.busy_time * (1 + 1e-9)
 
 

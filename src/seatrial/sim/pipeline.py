@@ -66,6 +66,7 @@ class PipelinedReplica(Replica):
 
     def run_until(self, horizon: float, *, stop_at_end: bool = False) -> None:
         """As for a single stage, but time stops at the horizon itself, with batches in flight."""
+        self.stops_at_end = stop_at_end
         num_ended = len(self.ended)
         while True:
             if self.in_flight and self.in_flight[0].end <= self.now:
