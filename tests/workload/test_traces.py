@@ -545,3 +545,10 @@ def test_the_shared_traces_have_the_rows_and_rates_of_their_catalogue():
         assert trace.num_requests == len(times) == int(entry["rows"])
         assert len(times) / (times[-1] - times[0]) == pytest.approx(float(entry["mean_rate_rps"]), abs=1e-4)
         assert trace.notes() == []
+
+
+def test_a_pipe_is_refused_instead_of_waited_for(tmp_path):
+    pipe = tmp_path / "trace.csv"
+    os.mkfifo(pipe)
+    with pytest.raises(WorkloadError, match=r"trace\.csv is a device or a pipe"):
+        open_trace(pipe)

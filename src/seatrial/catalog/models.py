@@ -63,6 +63,8 @@ def model_facts(name: str) -> ModelFacts:
 def read_config(path: Path) -> ModelSpec:
     """The model of a config.json; a `hf_quant_config.json` beside it says how it is quantised, if it does not say so itself."""
     file = path / "config.json" if path.is_dir() else path
+    if file.exists() and not file.is_file():
+        raise CatalogError(f"{file} is a device or a pipe; give a config.json or a directory that holds one")
     config = read_json(file)
     beside = file.parent / "hf_quant_config.json"
     if "quantization_config" not in config and beside.is_file():

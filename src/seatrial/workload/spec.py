@@ -188,7 +188,7 @@ class ClosedLoopSpec(Spec):
     """As many users as `concurrency`; each asks again `think_time` seconds after the answer."""
 
     concurrency: Annotated[int, Field(ge=1, le=1_000_000)]
-    think_time: NonNegative = 0.0
+    think_time: Annotated[Number, Field(ge=0, le=1e8)] = 0.0
 
 
 class WorkloadSpec(Spec):

@@ -45,6 +45,8 @@ def find_source(path: Path, format: str | None, columns: Mapping[str, str] | Non
 def open_table(path: Path, format: str | None, count_tokens: CountTokens | None) -> TableFile:
     if not path.exists():
         raise WorkloadError(f"there is no trace {path}{similar_file(path)}")
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise WorkloadError(f"{path} is a device or a pipe; a trace is read more than once, so give a file")
     if path.is_dir():
         raise WorkloadError(f"{path} is a directory; a trace is one file")
     with open_bytes(path) as file:
