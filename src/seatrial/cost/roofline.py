@@ -74,7 +74,6 @@ class RooflineCost:
         self._sequence = self._state_seconds + self.overheads.per_sequence / ranks
         self._context = self._full.decode_context
         self._near_context = self._near.decode_context
-        self._laws: dict[int, DecodeLaw] = {}
 
     def step_time(self, batch: Batch) -> float:
         # the engine calls this for every step with a prompt in it, hence the few, flat operations; `explain` tells them apart
@@ -98,11 +97,8 @@ class RooflineCost:
 
     def decode_law(self, num_decodes: int, context: int) -> DecodeLaw:
         """The same law for every context: the bounds of a decode's attention keep their order."""
-        law = self._laws.get(num_decodes)
-        if law is None:
-            base = self.step_time(Batch(num_decodes=num_decodes, num_sampled=num_decodes))
-            law = self._laws[num_decodes] = DecodeLaw(base, self._context, self._near_context)
-        return law
+        base = self.step_time(Batch(num_decodes=num_decodes, num_sampled=num_decodes))
+        return DecodeLaw(base, self._context, self._near_context)
 
     def explain(self, batch: Batch) -> tuple[OperatorTime, ...]:
         """The parts whose seconds sum up to `step_time`, the longest first."""

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from seatrial.core.deployment import EngineConfig
 from seatrial.core.scheduling import Chunk, SchedulerView, SequenceView, StepPlan
-from seatrial.policy.blocks import blocks_for, spare_blocks
+from seatrial.policy.blocks import blocks_for, lacks_last_token, spare_blocks
 from seatrial.policy.vllm_v0 import decode_in_order
 
 
@@ -67,8 +67,3 @@ class Sarathi:
             chunks.append(Chunk(seq, num_tokens, seq.num_blocks))
             budget -= num_tokens
         return decodes + chunks
-
-
-def lacks_last_token(seq: SequenceView) -> bool:
-    """Whether it is a decode: its prompt is computed and exactly one token is missing."""
-    return seq.num_prompt_tokens <= seq.num_computed_tokens == seq.num_tokens - 1

@@ -25,7 +25,6 @@ class Sequence:
         "num_prompt_tokens",
         "num_tokens",
         "offset",
-        "ready_time",
         "row",
         "start_time",
         "status",

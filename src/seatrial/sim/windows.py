@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from seatrial.core.scheduling import StepPlan
+from seatrial.policy.blocks import lacks_last_token
 from seatrial.sim.decodes import DecodeSet
 from seatrial.sim.sequence import Sequence
 
@@ -15,7 +16,7 @@ def window_work(window: int, plan: StepPlan, members: Mapping[int, Sequence], de
     for view, num_tokens, _ in plan.chunks:
         seq = members[view.row]
         offset = seq.num_computed_tokens
-        if seq.num_prompt_tokens <= offset == seq.num_tokens - 1:
+        if lacks_last_token(seq):
             context += min(offset + 1, window)
         else:
             pairs += pairs_within(window, offset, num_tokens)
