@@ -49,6 +49,13 @@ def test_an_arrival_in_the_middle_of_a_jump_is_seen_at_the_next_boundary():
     assert found.rows[2][1] == 21.0  # an arrival at a boundary is in time for the step that starts there
 
 
+def test_those_who_come_during_a_step_start_together_in_the_next():
+    cost = AffineCost(base=1.0, per_prompt_token=0.1)
+    found = Sailed([Arrival(Request(0, 0.0, 5), 4), Arrival(Request(1, 0.2, 10), 2), Arrival(Request(2, 1.5, 20), 1)], cost)
+    both = 1.5 + 1 + 0.1 * (10 + 20)  # the first step lasts 1.5 s, and the third request is just in time
+    assert found.rows[1][1] == found.rows[2][1] == pytest.approx(both)
+
+
 def test_memory_that_runs_out_sends_the_last_admitted_back():
     # Blocks of 16: both start with one; at 16 tokens each wants a second at the same time, and one is free. The second
     # goes; it needs two blocks to come back, and gets them when the first has ended.

@@ -40,10 +40,10 @@ class Scheduler(Protocol):
 
 
 class WholePrompts(NamedTuple):
-    """When a sequence that is alone in the queue, with no other prompt unfinished, starts at once with its whole prompt beside all decodes.
+    """When all who wait start at once, each with its whole prompt, beside all decodes, provided that no other prompt is unfinished.
 
-    That is if it has at most `max_prompt_tokens`, with the decodes the step has at most `max_step_tokens`, fewer than `max_num_seqs`
-    run, and its blocks are free when each decode has taken one more token. Blocks are then given as needed.
+    That is if each has at most `max_prompt_tokens`, with the decodes the step has at most `max_step_tokens`, with the decodes they are at
+    most `max_num_seqs`, and their blocks are free when each decode has taken one more token. Blocks are then given as needed.
     """
 
     max_prompt_tokens: int

@@ -1,15 +1,18 @@
-"""The common case in one loop: requests that come one at a time to a replica with room."""
+"""The common case in one loop: requests that come to a replica with room."""
 
 from collections.abc import Sequence as Ordered
 from heapq import heappop, heappush
-from math import inf, sqrt
+from math import sqrt
+from sys import maxsize
 
 from seatrial.core.batch import Batch
 from seatrial.core.record import Status
 from seatrial.sim.jump import steps_until
+from seatrial.sim.log import pack_run, pack_step
 from seatrial.sim.replica import Replica
 from seatrial.sim.sequence import Sequence
 
+NEVER = maxsize
 COMPLETED = Status.COMPLETED  # looked up once: members of an enum are slow to find
 
 Pending = tuple[int, float, float, int, int]  # row, arrival time, ready time, prompt tokens, output tokens
@@ -23,24 +26,26 @@ def may_cruise(replica: Replica) -> bool:
 
 
 def cruise(replica: Replica, arrivals: Ordered[Pending], place: int) -> int:
-    """Take in the arrivals from `place` on, as long as each finds an empty queue and starts at once with its whole prompt.
+    """Take in the arrivals from `place` on, as long as all who have come by the start of a step start in it with their whole prompts.
 
     Gives the place of the first that is not taken, at the latest the last: who comes after that is not known here. All is as if
-    `run_until` and `arrive` had been called for each. It is `Replica.coast`, a step of one prompt and `DecodeSet` over again, on
+    `run_until` and `arrive` had been called for each. It is `Replica.coast`, a step of whole prompts and `DecodeSet` over again, on
     local variables: one loop without calls is twice as fast. What is unusual is left to them.
     """
     decodes, laws, members, end = replica.decodes, replica.laws, replica.members, replica.ended.append
-    write_run, write_step, write_batch = replica.log.runs.append, replica.log.steps.append, replica.log.batches.append
+    runs, planned = replica.log.runs, replica.log.steps
     heap, residues, block_size, num_blocks = decodes.heap, decodes.residues, replica.block_size, replica.num_blocks
     step_time, last = replica.cost.step_time, len(arrivals) - 1
+    new = tuple.__new__  # makes a `Batch` without its Python-level constructor
     max_prompt_tokens, max_step_tokens, max_num_seqs = replica.scheduler.whole_prompts or (0, 0, 0)
     now, step, count, context = replica.now, decodes.step, decodes.count, decodes.context
     max_tokens = min(replica.max_model_len, num_blocks * block_size + 1)  # the last token of an answer is never stored
     block_base, peak_blocks, last_run_time = decodes.block_base, replica.peak_blocks, decodes.last_run_time
     num_used_blocks = decodes.blocks_after(0)
-    row, arrival_time, ready, num_prompt, num_output = arrivals[place]
+    next_finish = heap[0][0] if heap else NEVER
+    _, _, ready, num_prompt, num_output = arrivals[place]
     while True:
-        while heap and heap[0][0] <= step:  # they have taken their last token
+        while next_finish <= step:  # they have taken their last token
             finish, _, seq = heappop(heap)
             if seq.finish_step == finish:
                 seq.finish_step, seq.finish_time, seq.status = -1, now, COMPLETED
@@ -52,6 +57,7 @@ def cruise(replica: Replica, arrivals: Ordered[Pending], place: int) -> int:
                 context -= offset + step + 1
                 del members[seq.row]
                 end(seq)
+            next_finish = heap[0][0] if heap else NEVER
         if place >= last:
             break
 
@@ -60,12 +66,10 @@ def cruise(replica: Replica, arrivals: Ordered[Pending], place: int) -> int:
                 replica.idle_time += ready - now
                 now = ready
                 continue
-            base, per_context, _, _, max_context = laws.get(count) or replica.learn_law(count, context)
-            if max_context != inf:
-                break
+            base, per_context, _, min_context, max_context = laws.get(count) or replica.learn_law(count, context)
             first = base + per_context * context
             increment = per_context * count
-            steps = heap[0][0] - step
+            steps = next_finish - step
             duration = steps * first + increment * (0.5 * steps * (steps - 1))
             if now + duration > ready:
                 wait, linear = ready - now, first - 0.5 * increment  # as in `steps_until`, which puts it right if need be
@@ -73,53 +77,67 @@ def cruise(replica: Replica, arrivals: Ordered[Pending], place: int) -> int:
                 duration = steps * first + increment * (0.5 * steps * (steps - 1))
                 if duration < wait or duration - first - increment * (steps - 1) >= wait:
                     steps, duration = steps_until(ready, now, first, increment, passing=True)
-            then = step + steps
+            then, context_then = step + steps, context + steps * count
+            if context_then > max_context or context < min_context:
+                break  # the law holds for a part of the way only, or not at all
             used = block_base + then // block_size * count + sum(residues[: then % block_size])
             if used > peak_blocks:
                 if used > num_blocks:
                     break
                 peak_blocks = used
-            write_run((now, first, increment, steps, count, count, context, num_used_blocks + residues[step % block_size], used))
-            step, num_used_blocks = then, used
-            context += steps * count
+            runs += pack_run(now, first, increment, steps, count, count, context, num_used_blocks + residues[step % block_size], used)
+            step, context, num_used_blocks = then, context_then, used
             now = last_run_time = now + duration
             continue
 
-        held = -(-num_prompt // block_size)
+        num_tokens, pairs, held = num_prompt, num_prompt * (num_prompt + 1) // 2, -(-num_prompt // block_size)
+        longest, longest_in_all, until = num_prompt, num_prompt + num_output, place + 1
+        while arrivals[until][2] <= now and until < last:  # more have come: they start together
+            _, _, _, num_prompt, num_output = arrivals[until]
+            num_tokens += num_prompt
+            pairs += num_prompt * (num_prompt + 1) // 2
+            held += -(-num_prompt // block_size)
+            longest, longest_in_all = max(longest, num_prompt), max(longest_in_all, num_prompt + num_output)
+            until += 1
+        num_new = until - place
         used = num_used_blocks + residues[step % block_size] + held
-        if num_prompt > max_prompt_tokens or num_prompt + count > max_step_tokens or len(members) >= max_num_seqs:
+        if num_tokens + count > max_step_tokens or longest > max_prompt_tokens or len(members) + num_new > max_num_seqs:
             break
-        if arrivals[place + 1][2] <= now or num_prompt + num_output > max_tokens or used > num_blocks:
+        if used > num_blocks or longest_in_all > max_tokens or arrivals[until][2] <= now:
             break
         if used > peak_blocks:
             peak_blocks = used
-        batch = Batch(1, num_prompt, num_prompt * (num_prompt + 1) // 2, num_prompt, count, context, count + 1)
-        duration = step_time(batch)
-        write_step((now, duration, count, used))
-        write_batch(batch)
-        seq = Sequence(row, arrival_time, num_prompt, num_output)
-        seq.start_time = now
-        seq.first_token_time = seq.last_token_time = now = now + duration
+        work = (num_new, num_tokens, pairs, num_tokens, count, context, count + num_new, 0, 0, 0)
+        duration = step_time(new(Batch, work))
+        planned += pack_step(now, duration, count, used, *work)
+        num_used_blocks = used
+        start, now = now, now + duration
         if count:
             step, last_run_time = step + 1, now
             context += count
-        num_used_blocks = used
-        if num_output == 1:
-            seq.finish_time, seq.status = now, COMPLETED
-            end(seq)
-            num_used_blocks -= held
-        else:
-            seq.num_computed_tokens, seq.num_tokens, seq.num_blocks = num_prompt, num_prompt + 1, held
-            seq.home, seq.join_step, seq.finish_step = decodes, step, step + num_output - 1
-            seq.offset = offset = num_prompt - step
-            heappush(heap, (seq.finish_step, row, seq))
-            block_base -= -offset // block_size
-            residues[-offset % block_size] += 1
-            count += 1
-            context += num_prompt + 1
-            members[row] = seq
-        place += 1
-        row, arrival_time, ready, num_prompt, num_output = arrivals[place]
+        while place < until:
+            row, arrival_time, _, num_prompt, num_output = arrivals[place]
+            seq = Sequence(row, arrival_time, num_prompt, num_output)
+            seq.start_time, seq.first_token_time, seq.last_token_time = start, now, now
+            held = -(-num_prompt // block_size)
+            if num_output == 1:
+                seq.finish_time, seq.status = now, COMPLETED
+                end(seq)
+                num_used_blocks -= held
+            else:
+                seq.num_computed_tokens, seq.num_tokens, seq.num_blocks = num_prompt, num_prompt + 1, held
+                seq.home, seq.join_step, seq.finish_step = decodes, step, step + num_output - 1
+                seq.offset = offset = num_prompt - step
+                if seq.finish_step < next_finish:
+                    next_finish = seq.finish_step
+                heappush(heap, (seq.finish_step, row, seq))
+                block_base -= -offset // block_size
+                residues[-offset % block_size] += 1
+                count += 1
+                context += num_prompt + 1
+                members[row] = seq
+            place += 1
+        _, _, ready, num_prompt, num_output = arrivals[place]
 
     replica.now, replica.peak_blocks = now, peak_blocks
     decodes.step, decodes.count, decodes.context = step, count, context

@@ -1,41 +1,43 @@
 """What a replica did, written down as it goes and summed up later, many entries at a time."""
 
-from collections.abc import Sequence
-from itertools import chain
-from struct import pack
+from struct import Struct
 
 import numpy as np
 from numpy.typing import NDArray
 
-from seatrial.core.batch import Batch
 from seatrial.core.record import EngineTotals, GapRuns
 
 Columns = NDArray[np.float64]
 
 
+_RUN, _STEP, _LATE = Struct("9d"), Struct("14d"), Struct("3d")
+pack_run, pack_step, pack_late = _RUN.pack, _STEP.pack, _LATE.pack
+
+
 class StepLog:
     """Alive: runs of decode-only steps, steps that the scheduler planned, and gaps that are longer than the step that ended them.
 
+    The entries of each kind lie packed end to end, as NumPy will read them:
+
     - `runs`: start, first, increment, number of steps, gaps per step, rows, context, blocks held in the first and in the last step
-    - `steps`: start, duration, gaps, blocks held; the step's batch is in the same place of `batches`
+    - `steps`: start, duration, gaps, blocks held, then the step's `Batch`, field by field
     - `late`: start of the step that ended the gap, the gap, how many such gaps
     - `window_contexts`: the sum over a run of the window decode context, of models that have a window
     """
 
-    __slots__ = ("batches", "late", "num_steps", "runs", "steps", "window_contexts")
+    __slots__ = ("late", "num_steps", "runs", "steps", "window_contexts")
 
     def __init__(self) -> None:
         self.clear()
         self.num_steps: Columns = np.zeros(0)  # by the number of tokens in the forward pass, of all that was ever drained
 
     def __len__(self) -> int:
-        return len(self.runs) + len(self.steps) + len(self.late)
+        return len(self.runs) // _RUN.size + len(self.steps) // _STEP.size + len(self.late) // _LATE.size
 
     def clear(self) -> None:
-        self.runs: list[tuple[float, float, float, int, int, int, int, int, int]] = []
-        self.steps: list[tuple[float, float, int, int]] = []
-        self.batches: list[Batch] = []
-        self.late: list[tuple[float, float, int]] = []
+        self.runs = bytearray()
+        self.steps = bytearray()
+        self.late = bytearray()
         self.window_contexts: list[float] = []
 
     def window_run(self, steps: int, context: int, growth: int) -> None:
@@ -43,7 +45,8 @@ class StepLog:
 
     def drain(self, totals: EngineTotals) -> GapRuns:
         """Add everything to `totals`, give back the gaps between tokens, and start afresh."""
-        runs, steps, batches, late = _columns(self.runs, 9), _columns(self.steps, 4), _columns(self.batches, 10), _columns(self.late, 3)
+        runs, late, planned = _columns(self.runs, _RUN), _columns(self.late, _LATE), _columns(self.steps, _STEP)
+        steps, batches = planned[:4], planned[4:]
         totals.window_pairs += float(batches[7].sum())
         totals.window_prompt_context += int(batches[8].sum())
         totals.window_decode_context += int(batches[9].sum() + sum(self.window_contexts))
@@ -64,10 +67,9 @@ class StepLog:
         return {tokens: round(self.num_steps[tokens]) for tokens in np.flatnonzero(self.num_steps).tolist()}
 
 
-def _columns(rows: Sequence[tuple[float, ...]], width: int) -> Columns:
+def _columns(entries: bytearray, entry: Struct) -> Columns:
     """One row of the result per field."""
-    packed = pack(f"{len(rows) * width}d", *chain.from_iterable(rows))  # takes numbers of both kinds much faster than NumPy does
-    return np.frombuffer(packed, np.float64).reshape(-1, width).T
+    return np.frombuffer(entries, np.float64).reshape(-1, entry.size // 8).T
 
 
 def _add_runs(totals: EngineTotals, runs: Columns) -> None:

@@ -10,6 +10,7 @@ from seatrial.core.deployment import EngineConfig
 from seatrial.core.scheduling import SequenceView, StepPlan
 from seatrial.policy.scheduler import Scheduler
 from seatrial.sim.decodes import DecodeSet
+from seatrial.sim.log import pack_late, pack_step
 from seatrial.sim.replica import Replica
 from seatrial.sim.sequence import Sequence
 
@@ -146,11 +147,10 @@ class PipelinedReplica(Replica):
         if lane is not self.decodes:
             self.merge(lane)
         if gaps:
-            self.log.late.append((flight.start, flight.end - flight.start, gaps))
+            self.log.late += pack_late(flight.start, flight.end - flight.start, gaps)
         # Batches overlap; each counts the time that none before it has covered.
         start = max(flight.start, self.last_end)
-        self.log.steps.append((start, flight.end - start, 0, flight.num_used_blocks))
-        self.log.batches.append(flight.batch)
+        self.log.steps += pack_step(start, flight.end - start, 0, flight.num_used_blocks, *flight.batch)
         self.last_end = flight.end
         self.is_moment = True
 

@@ -16,6 +16,7 @@ from seatrial.policy.blocks import blocks_for
 from seatrial.policy.scheduler import Scheduler
 from seatrial.sim.decodes import DecodeSet
 from seatrial.sim.jump import steps_until
+from seatrial.sim.log import pack_run, pack_step
 from seatrial.sim.sequence import Sequence
 from seatrial.sim.state import ReplicaState
 from seatrial.sim.windows import NO_WINDOW, window_work
@@ -89,7 +90,7 @@ class Replica(ReplicaState):
         Runs of steps that are alike are taken at once: up to a finish, a full window, a new piece of the cost's law. Step `i` of a run
         takes `first + i * increment`, so `k` of them take `k * first + increment * k * (k - 1) / 2`.
         """
-        decodes, laws, write = self.decodes, self.laws, self.log.runs.append
+        decodes, laws, runs = self.decodes, self.laws, self.log.runs
         heap = decodes.heap
         now = self.now
         while now < horizon:
@@ -125,7 +126,7 @@ class Replica(ReplicaState):
             if used > self.peak_blocks:
                 self.peak_blocks = used
             gaps = self.log_late_gaps(decodes, now, now + duration) if decodes.laggards else count
-            write((now, first, increment, steps, gaps, rows, context, self.blocks_after(1), used))
+            runs += pack_run(now, first, increment, steps, gaps, rows, context, self.blocks_after(1), used)
             if self.window is not None:
                 self.log.window_run(steps, decodes.window_context, decodes.window_growth)
                 decodes.advance_windows(steps)
@@ -152,8 +153,7 @@ class Replica(ReplicaState):
         duration = self.cost.step_time(batch)
         self.now = end = start + duration
         gaps = self.end_step(plan, decodes, done, start, end)
-        self.log.steps.append((start, duration, gaps, used))
-        self.log.batches.append(batch)
+        self.log.steps += pack_step(start, duration, gaps, used, *batch)
 
     def take_whole(self, seq: Sequence, num_used_blocks: int) -> None:
         """A step of one whole prompt beside all decodes, which holds so many blocks. What `take_step` would do, with less ado."""
@@ -178,8 +178,7 @@ class Replica(ReplicaState):
             decodes.last_run_time = end
             if decodes.heap[0][0] <= step:
                 self.end_decodes(decodes, end)
-        self.log.steps.append((start, duration, gaps, num_used_blocks))
-        self.log.batches.append(batch)
+        self.log.steps += pack_step(start, duration, gaps, num_used_blocks, *batch)
         self.put_out(seq, start, end)
         if seq.num_tokens < seq.num_prompt_tokens + seq.num_output_tokens:
             decodes.join(seq, end)  # its blocks are counted there; until now they were only in the log

@@ -11,7 +11,7 @@ from seatrial.core.scheduling import SequenceView, StepPlan
 from seatrial.policy.blocks import blocks_for
 from seatrial.policy.scheduler import Scheduler
 from seatrial.sim.decodes import DecodeSet
-from seatrial.sim.log import StepLog
+from seatrial.sim.log import StepLog, pack_late
 from seatrial.sim.sequence import Sequence
 
 
@@ -111,7 +111,7 @@ class ReplicaState:
         if seq.first_token_time != seq.first_token_time:
             seq.first_token_time = end
         else:
-            self.log.late.append((start, end - seq.last_token_time, 1))
+            self.log.late += pack_late(start, end - seq.last_token_time, 1)
 
     def end_decodes(self, decodes: DecodeSet, end: float) -> None:
         """Those that have taken their last token leave."""
@@ -176,6 +176,8 @@ class ReplicaState:
     def log_late_gaps(self, decodes: DecodeSet, start: float, end: float) -> int:
         """Write down the gaps of those whose last token came before this step's start; gives how many the others are."""
         num_late = sum(decodes.laggards.values())
-        self.log.late += [(start, end - since, count) for since, count in decodes.laggards.items() if count]
+        for since, count in decodes.laggards.items():
+            if count:
+                self.log.late += pack_late(start, end - since, count)
         decodes.laggards.clear()
         return decodes.count - num_late
