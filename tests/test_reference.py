@@ -69,7 +69,7 @@ class TestSums:
 
 
 class TestEveryScheduler:
-    pytestmark = pytest.mark.parametrize("scheduler", ["vllm-v1", "vllm-v0", "sarathi", "orca", "static"])
+    pytestmark = pytest.mark.parametrize("scheduler", ["vllm-v1", "vllm-v0", "sarathi", "sglang", "orca", "static"])
 
     def test_one_token_in_and_one_out_is_one_step(self, scheduler):
         lone = run(scheduler, (0.5, 1, 1), max_model_len=8)
@@ -231,6 +231,19 @@ class TestSarathi:
         assert [step.num_free_blocks for step in pair.steps] == [0, 5, 4, 3, 2, 2]
 
 
+class TestSglang:
+    def test_prompts_in_chunks_keep_decodes_waiting(self):
+        pair = run("sglang", (0, 2, 3), (0.5, 9, 1), max_num_batched_tokens=4)
+        assert of_steps(pair, "num_prompt_tokens") == [2, 4, 4, 1, 0, 0]
+        assert of_steps(pair, "num_decodes") == [0, 0, 0, 0, 1, 1]
+        assert times(pair) == [(0, 1, 6), (0.5, 4, 4)]
+
+    def test_what_a_prompt_leaves_of_the_budget_begins_the_next(self):
+        pair = run("sglang", (0, 3, 1), (0, 6, 1), max_num_batched_tokens=4)
+        assert of_steps(pair, "num_prompt_tokens") == [4, 4, 1]
+        assert of_steps(pair, "num_prompts") == [2, 1, 1]
+
+
 class TestOrca:
     def test_a_reservation_is_for_the_longest_that_may_come(self):
         trio = run("orca", (0, 1, 2), (0, 1, 2), (0, 1, 1), num_blocks=5, block_size=4, max_model_len=8)
@@ -379,7 +392,7 @@ class TestLaws:
     @few
     @given(cases(max_pipeline_parallel=4))
     def test_one_at_a_time_with_ample_budget_and_memory_all_schedulers_agree(self, case):
-        assert_all_agree(case, ["vllm-v1", "vllm-v0", "sarathi", "orca", "static"], max_num_seqs=1)
+        assert_all_agree(case, ["vllm-v1", "vllm-v0", "sarathi", "sglang", "orca", "static"], max_num_seqs=1)
 
     @few
     @given(cases(max_pipeline_parallel=4))

@@ -30,6 +30,11 @@ class TestSarathi(SchedulerContract):
         return make_scheduler("sarathi", engine)
 
 
+class TestSglang(SchedulerContract):
+    def make(self, engine):
+        return make_scheduler("sglang", engine)
+
+
 class TestOrca(SchedulerContract):
     def make(self, engine):
         return make_scheduler("orca", engine)
@@ -46,7 +51,7 @@ class TestStatic(SchedulerContract):
 
 
 def test_every_built_in_scheduler_is_tested():
-    tested = {cls.__name__.removeprefix("Test") for cls in (TestVllmV1, TestVllmV0, TestSarathi, TestOrca, TestStatic)}
+    tested = {cls.__name__.removeprefix("Test") for cls in (TestVllmV1, TestVllmV0, TestSarathi, TestSglang, TestOrca, TestStatic)}
     assert {factory.__name__ for factory in SCHEDULERS.values()} == tested
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from math import inf
 from typing import NamedTuple
 
-from reference import orca, sarathi, static, vllm_v0, vllm_v1
+from reference import orca, sarathi, sglang, static, vllm_v0, vllm_v1
 from reference.cost import Sums, sums_of
 from reference.nouns import Config, Outcome, Row, Run, Step
 from reference.replica import Batch, Replica, Sequence
@@ -14,6 +14,7 @@ SCHEDULERS: dict[str, Callable[[Replica], Batch]] = {
     "vllm-v1": vllm_v1.schedule,
     "vllm-v0": vllm_v0.schedule,
     "sarathi": sarathi.schedule,
+    "sglang": sglang.schedule,
     "orca": orca.schedule,
     "static": static.schedule,
 }

@@ -72,6 +72,7 @@ READ = {
     "vllm-v1": set(TUNING),
     "vllm-v0": BUDGET | {"watermark"},
     "sarathi": BUDGET | {"watermark"},
+    "sglang": BUDGET | {"watermark"},
     "orca": BUDGET,
     "static": BUDGET,
 }

@@ -5,6 +5,7 @@ from seatrial.core.errors import PolicyError, nearest
 from seatrial.policy.orca import Orca
 from seatrial.policy.sarathi import Sarathi
 from seatrial.policy.scheduler import Scheduler
+from seatrial.policy.sglang import Sglang
 from seatrial.policy.static import Static
 from seatrial.policy.vllm_v0 import VllmV0
 from seatrial.policy.vllm_v1 import VllmV1
@@ -13,6 +14,7 @@ SCHEDULERS: dict[str, type[Scheduler]] = {
     "vllm-v1": VllmV1,
     "vllm-v0": VllmV0,
     "sarathi": Sarathi,
+    "sglang": Sglang,
     "orca": Orca,
     "static": Static,
 }
