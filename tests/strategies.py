@@ -71,6 +71,7 @@ def configs(draw: st.DrawFn, rows: list[Row], scheduler: str, pipeline_parallel:
         enable_chunked_prefill=enable_chunked_prefill,
         scheduler_reserve_full_isl=draw(st.booleans()),
         pipeline_parallel=pipeline_parallel,
+        async_scheduling=pipeline_parallel == 1 and draw(st.booleans()),
     )
 
 

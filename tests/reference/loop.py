@@ -32,6 +32,8 @@ def simulate(rows: list[Row], config: Config, cost: Callable[[Sums], float], *, 
 
     At any moment, first the batch that is done comes out, then arrivals join the queue, then batches are scheduled.
     """
+    if config.async_scheduling:
+        return simulate_ahead(rows, config, cost, window=window)
     run, replica, schedule = Run(), Replica(config), SCHEDULERS[config.scheduler]
     sequences = [Sequence(*row) for row in rows]
     accepted = [sequence for sequence, row in zip(sequences, rows) if not config.rejects(row)]
@@ -54,6 +56,41 @@ def simulate(rows: list[Row], config: Config, cost: Callable[[Sums], float], *, 
             assert replica.num_free_blocks + sum(sequence.num_blocks for sequence in replica.running) == config.num_blocks
             assert replica.num_free_blocks >= 0
 
+    return finish(run, replica, sequences)
+
+
+def simulate_ahead(rows: list[Row], config: Config, cost: Callable[[Sums], float], *, window: int | None = None) -> Run:
+    """The same with `async_scheduling`: when a step starts it is taken as ended, and the next is planned at once, to start when it has.
+
+    Where that plan is empty, the next step is planned when something has arrived, at the earliest when the last step has ended.
+    """
+    run, replica, schedule = Run(), Replica(config), SCHEDULERS[config.scheduler]
+    sequences = [Sequence(*row) for row in rows]
+    accepted = [sequence for sequence, row in zip(sequences, rows) if not config.rejects(row)]
+    to_come = deque(sorted(accepted, key=lambda sequence: sequence.arrival))
+    now, planned = -inf, []
+
+    def plan() -> Batch:
+        while to_come and to_come[0].arrival <= now:
+            replica.waiting.append(to_come.popleft())
+        batch = schedule(replica)
+        run.peak_blocks = max(run.peak_blocks, config.num_blocks - replica.num_free_blocks)
+        return batch
+
+    while planned or to_come:
+        if not planned:
+            now = max(now, to_come[0].arrival)
+            planned = plan()
+        sums = sums_of((work for _, work in planned), window)
+        end = now + cost(sums)
+        note_start(planned, now)
+        come_out(InFlight(planned, sums, now, end), replica, run)
+        planned = plan()
+        now = end
+    return finish(run, replica, sequences)
+
+
+def finish(run: Run, replica: Replica, sequences: list[Sequence]) -> Run:
     assert not replica.waiting
     assert not replica.running
     run.num_preemptions = replica.num_preemptions

@@ -30,6 +30,7 @@ class Config:
     enable_chunked_prefill: bool = True
     scheduler_reserve_full_isl: bool = True
     pipeline_parallel: int = 1
+    async_scheduling: bool = False
 
     @property
     def num_watermark_blocks(self) -> int:

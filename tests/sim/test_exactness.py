@@ -59,6 +59,7 @@ def sail(case: Case, workload: Workload | None = None) -> tuple[dict[int, tuple]
         long_prefill_token_threshold=config.long_prefill_token_threshold,
         enable_chunked_prefill=config.enable_chunked_prefill,
         scheduler_reserve_full_isl=config.scheduler_reserve_full_isl,
+        async_scheduling=config.async_scheduling,
     )
     replica = make_replica(Windowed(case), make_scheduler(config.scheduler, engine), engine, config.num_blocks, config.pipeline_parallel)
     records: list[RequestRecords] = []

@@ -1,5 +1,7 @@
 """The engine, worked out by hand, and what it must not cost."""
 
+from dataclasses import replace
+
 import pytest
 
 from seatrial.core.deployment import EngineConfig
@@ -54,6 +56,25 @@ def test_those_who_come_during_a_step_start_together_in_the_next():
     found = Sailed([Arrival(Request(0, 0.0, 5), 4), Arrival(Request(1, 0.2, 10), 2), Arrival(Request(2, 1.5, 20), 1)], cost)
     both = 1.5 + 1 + 0.1 * (10 + 20)  # the first step lasts 1.5 s, and the third request is just in time
     assert found.rows[1][1] == found.rows[2][1] == pytest.approx(both)
+
+
+def test_a_step_that_is_planned_ahead_sees_only_who_came_before_the_last_one_started():
+    arrivals = [Arrival(Request(0, 0.0, 1), 20), Arrival(Request(1, 10.0, 1), 1), Arrival(Request(2, 10.5, 1), 1)]
+    found = Sailed(arrivals, AffineCost(base=1.0), engine=replace(ENGINE, async_scheduling=True))
+    assert found.rows[1][1] == 12.0  # the step from 10 was planned at 9, the one from 11 at 10
+    assert found.rows[2][1] == 13.0  # came during the step from 10, and runs in the second after it
+
+
+def test_where_nothing_could_be_planned_ahead_the_next_step_starts_when_the_last_has_ended_or_someone_comes():
+    arrivals = [Arrival(Request(row, time, 1), 1) for row, time in enumerate([0.0, 0.25, 0.75, 5.5])]
+    found = Sailed(arrivals, AffineCost(base=1.0), engine=replace(ENGINE, async_scheduling=True))
+    assert [found.rows[row][2] for row in range(4)] == [1.0, 2.0, 2.0, 6.5]
+
+
+def test_a_pipeline_plans_ahead_as_it_is_and_refuses_to_do_so_twice():
+    engine = replace(ENGINE, async_scheduling=True)
+    with pytest.raises(PolicyError, match="2 stages"):
+        make_replica(AffineCost(base=1.0), make_scheduler("vllm-v1", engine), engine, 100, 2)
 
 
 def test_memory_that_runs_out_sends_the_last_admitted_back():

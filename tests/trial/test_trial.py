@@ -66,6 +66,7 @@ TUNING = {
     "enable_chunked_prefill": True,
     "long_prefill_token_threshold": 512,
     "scheduler_reserve_full_isl": False,
+    "async_scheduling": True,
 }
 BUDGET = {"max_num_batched_tokens"}
 READ = {
@@ -283,3 +284,12 @@ def test_another_scheduler_by_flag_leaves_behind_what_it_has_no_use_for():
     found = changed(told, top={}, pool={"scheduler": "sarathi"}, workload={})
     assert resolve(found).setup.engine.watermark == 0.05
     assert found.pool.long_prefill_token_threshold is None
+
+
+def test_planning_ahead_is_for_one_stage():
+    pool = {"async_scheduling": True, "pipeline_parallel": 2}
+    with pytest.raises(ScenarioError, match="pipeline_parallel is 2"):
+        resolve(scenario(pool=pool))
+    found = resolve(scenario(pool={"async_scheduling": True}))
+    assert found.setup.engine.async_scheduling
+    assert found.scenario.pool.async_scheduling

@@ -76,6 +76,9 @@ class ReplicaFlags:
         bool | None,
         Parameter(help="admit a request only when its whole prompt would fit", negative="--no-scheduler-reserve-full-isl"),
     ] = None
+    async_scheduling: Annotated[
+        bool | None, Parameter(help="plan each step while the one before it runs", negative="--no-async-scheduling")
+    ] = None
     watermark: Annotated[
         float | None, Parameter(converter=number(least=0, most=1), help="share of the blocks that admission leaves free")
     ] = None

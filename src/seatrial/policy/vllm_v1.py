@@ -14,7 +14,14 @@ class VllmV1:
     """First come first served, chunked prefill, preemption by recomputation: docs/schedulers.md, to the letter."""
 
     options: ClassVar[frozenset[str]] = frozenset(
-        {"max_num_batched_tokens", "enable_chunked_prefill", "long_prefill_token_threshold", "scheduler_reserve_full_isl", "watermark"}
+        {
+            "max_num_batched_tokens",
+            "enable_chunked_prefill",
+            "long_prefill_token_threshold",
+            "scheduler_reserve_full_isl",
+            "watermark",
+            "async_scheduling",
+        }
     )
     reserves = False
     pads = False

@@ -22,7 +22,7 @@ def may_cruise(replica: Replica) -> bool:
     """Whether nobody waits or has half a prompt, and nothing else needs the engine's full attention."""
     if replica.scheduler.whole_prompts is None or replica.waiting or replica.prefills or replica.decodes.laggards:
         return False
-    return replica.passes_horizon and replica.window is None and not replica.reserves
+    return replica.passes_horizon and replica.window is None and not (replica.reserves or replica.plans_ahead)
 
 
 def cruise(replica: Replica, arrivals: Ordered[Pending], place: int) -> int:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from seatrial.core.batch import Batch, StepCost
 from seatrial.core.deployment import EngineConfig
+from seatrial.core.errors import PolicyError
 from seatrial.core.scheduling import SequenceView, StepPlan
 from seatrial.policy.scheduler import Scheduler
 from seatrial.sim.decodes import DecodeSet
@@ -170,4 +171,6 @@ def make_replica(cost: StepCost, scheduler: Scheduler, engine: EngineConfig, num
     """A replica of one stage or of several."""
     if num_stages == 1:
         return Replica(cost, scheduler, engine, num_blocks)
+    if engine.async_scheduling:
+        raise PolicyError(f"a pipeline of {num_stages} stages schedules its batches ahead as it is; leave async_scheduling out")
     return PipelinedReplica(cost, scheduler, engine, num_blocks, num_stages)

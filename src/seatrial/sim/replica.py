@@ -44,23 +44,24 @@ class Replica(ReplicaState):
             return False
         if self.now < ready_time:  # it was idle
             self.idle_time += ready_time - self.now
-            self.now = ready_time
+            self.now = self.last_start = ready_time
         self.waiting.append(seq)
         return True
 
     def run_until(self, horizon: float, *, stop_at_end: bool = False) -> None:
-        """Take every step that starts before `horizon`; with `stop_at_end` only until a request ends.
+        """Take every step that is planned before `horizon`; with `stop_at_end` only until a request ends.
 
         `now` is then the end of the last step, which may lie past the horizon, or stays where the replica fell idle.
         """
         self.stops_at_end = stop_at_end
         num_ended = len(self.ended)
-        while self.now < horizon:
+        while self.seen_until < horizon:
             if self.waiting or self.prefills or self.decodes.count > self.scheduler.max_decodes:
                 self.decide(horizon)
             elif self.decodes.count:
                 self.coast(horizon)
             else:
+                self.last_start = self.now
                 return
             if stop_at_end and len(self.ended) > num_ended:
                 return
@@ -92,8 +93,8 @@ class Replica(ReplicaState):
         """
         decodes, laws, runs = self.decodes, self.laws, self.log.runs
         heap = decodes.heap
-        now = self.now
-        while now < horizon:
+        now, seen_until, num_ahead = self.now, self.seen_until, 1 if self.plans_ahead else 0
+        while seen_until < horizon:
             count, context, step = decodes.count, decodes.context, decodes.step
             rows = count + decodes.num_padding
             base, per_context, per_window_context, min_context, max_context = laws.get(rows) or self.learn_law(rows, context)
@@ -112,9 +113,11 @@ class Replica(ReplicaState):
                 steps = 1 + int((max_context - context) // count)
             duration = steps * first + increment * (0.5 * steps * (steps - 1))
             if now + duration > horizon:
-                steps, duration = steps_until(horizon, now, first, increment, passing=self.passes_horizon)
+                reach = steps_until(horizon, now, first, increment, passing=self.passes_horizon)[0] if now < horizon else 0
+                steps = min(steps, reach + num_ahead)
                 if not steps:
                     return
+                duration = steps * first + increment * (0.5 * steps * (steps - 1))
             used = self.blocks_after(steps)
             if used > self.num_blocks:
                 steps = decodes.steps_within(self.num_blocks - self.num_held_blocks)
@@ -130,7 +133,11 @@ class Replica(ReplicaState):
             if self.window is not None:
                 self.log.window_run(steps, decodes.window_context, decodes.window_growth)
                 decodes.advance_windows(steps)
+            if num_ahead:
+                self.last_start = seen_until = now + ((steps - 1) * first + increment * (0.5 * (steps - 1) * (steps - 2)))
             self.now = decodes.last_run_time = now = now + duration
+            if not num_ahead:
+                seen_until = now
             decodes.step = step = step + steps
             decodes.context = context + steps * count
             if heap[0][0] <= step:
@@ -151,7 +158,8 @@ class Replica(ReplicaState):
         done: list[Sequence] = []
         used, batch = self.start_step(plan, done)
         duration = self.cost.step_time(batch)
-        self.now = end = start + duration
+        end = start + duration
+        self.last_start, self.now = start, end
         gaps = self.end_step(plan, decodes, done, start, end)
         self.log.steps += pack_step(start, duration, gaps, used, *batch)
 
@@ -165,7 +173,8 @@ class Replica(ReplicaState):
         pairs = num_tokens * (num_tokens + 1) // 2
         batch = Batch(1, num_tokens, pairs, num_tokens, count, context, count + 1, 0, 0, 0)
         duration = self.cost.step_time(batch)
-        self.now = end = start + duration
+        end = start + duration
+        self.last_start, self.now = start, end
         seq.num_computed_tokens = num_tokens
         seq.num_blocks = blocks_for(num_tokens, self.block_size)
         self.peak_blocks = max(self.peak_blocks, num_used_blocks)

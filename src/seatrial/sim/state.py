@@ -27,9 +27,11 @@ class ReplicaState:
         self.reserves = scheduler.reserves
         self.block_size = engine.block_size
         self.max_model_len = engine.max_model_len
+        self.plans_ahead = engine.async_scheduling
         self.window = cost.attention_window
         self.num_blocks = num_blocks
         self.now = 0.0
+        self.last_start = 0.0  # with `plans_ahead`: the start of the last step, or since when nothing was planned
         self.waiting: deque[Sequence] = deque()
         self.prefills: list[Sequence] = []
         self.members: dict[int, Sequence] = {}  # running, by row, in order of admission
@@ -59,6 +61,11 @@ class ReplicaState:
     @property
     def num_free_blocks_after_decodes(self) -> int:
         return self.num_blocks - self.blocks_after(1)
+
+    @property
+    def seen_until(self) -> float:
+        """The next step's plan sees the arrivals up to this moment."""
+        return self.last_start if self.plans_ahead else self.now
 
     @property
     def is_busy(self) -> bool:

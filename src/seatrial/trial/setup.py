@@ -57,6 +57,11 @@ def resolve_replica(scenario: Scenario) -> ReplicaSetup:
     model, accelerator = load_model(scenario.model), load_accelerator(pool.accelerator)
     parallelism = Parallelism(pool.tensor_parallel, pool.pipeline_parallel, pool.data_parallel, pool.expert_parallel)
     check_parallelism(model, accelerator, parallelism)
+    if pool.async_scheduling and pool.pipeline_parallel > 1:
+        raise ScenarioError(
+            f"async_scheduling is for one stage, and pipeline_parallel is {pool.pipeline_parallel}: several batches are in flight"
+            " then, each scheduled before the last has ended; leave async_scheduling out"
+        )
     engine = engine_config(model, accelerator, parallelism, **{field.name: getattr(pool, field.name) for field in fields(EngineConfig)})
     capacity = kv_capacity(model, accelerator, parallelism, engine)
     if capacity.max_num_seqs < engine.max_num_seqs:
