@@ -3,6 +3,7 @@
 A choice that does nothing special stands first among its kind, so that a failure shrinks to a plain case.
 """
 
+from dataclasses import replace
 from typing import NamedTuple
 
 from hypothesis import strategies as st
@@ -42,6 +43,17 @@ def cases(draw: st.DrawFn, scheduler: str | None = None, *, max_rows: int = 12, 
     stages = [num for num in range(1, max_pipeline_parallel + 1) if not is_dyadic or num in (1, 2, 4)]
     config = draw(configs(rows, name, draw(st.sampled_from(stages))))
     return Case(rows, config, draw(dyadic_costs() if is_dyadic else irregular_costs()), draw(WINDOWS), is_dyadic)
+
+
+@st.composite
+def caching_cases(draw: st.DrawFn, *, max_rows: int = 12) -> Case:
+    """One with a prefix cache, and prompts of which many begin alike, some of them over and over again."""
+    case = draw(cases("vllm-v1", max_rows=max_rows))
+    size = draw(st.sampled_from([1, 2, 3, 4, 5, 8, 16, 32]))
+    ids = st.lists(st.sampled_from([1, 1, 1, 2, 3]), max_size=max(row.prompt for row in case.rows) // size + 1).map(tuple)
+    known = st.sampled_from(draw(st.lists(ids, min_size=1, max_size=3)))
+    rows = [row._replace(ids=draw(known if draw(st.booleans()) else ids)[: -(-row.prompt // size)]) for row in case.rows]
+    return case._replace(rows=rows, config=replace(case.config, enable_prefix_caching=True, prefix_block_tokens=size))
 
 
 @st.composite

@@ -61,7 +61,7 @@ def refused(told):
 def requests(file):
     """All requests of a trace, one array per field."""
     chunks = list(open_trace(file).chunks())
-    return Arrivals(*(np.concatenate([getattr(chunk, name) for chunk in chunks]) for name in Arrivals.__slots__))
+    return Arrivals(*(np.concatenate([getattr(chunk, name) for chunk in chunks]) for name in Arrivals.__slots__[:4]))
 
 
 # Generate

@@ -6,6 +6,7 @@ from math import inf
 from typing import NamedTuple
 
 from reference import orca, sarathi, sglang, static, vllm_v0, vllm_v1
+from reference.cache import CachingReplica, tokens
 from reference.cost import Sums, sums_of
 from reference.nouns import Config, Outcome, Row, Run, Step
 from reference.replica import Batch, Replica, Sequence
@@ -34,8 +35,8 @@ def simulate(rows: list[Row], config: Config, cost: Callable[[Sums], float], *, 
     """
     if config.async_scheduling:
         return simulate_ahead(rows, config, cost, window=window)
-    run, replica, schedule = Run(), Replica(config), SCHEDULERS[config.scheduler]
-    sequences = [Sequence(*row) for row in rows]
+    run, replica, schedule = Run(), make_replica(config), SCHEDULERS[config.scheduler]
+    sequences = [Sequence(row.arrival, row.prompt, row.output, tokens=tokens(number, row, config)) for number, row in enumerate(rows)]
     accepted = [sequence for sequence, row in zip(sequences, rows) if not config.rejects(row)]
     to_come = deque(sorted(accepted, key=lambda sequence: sequence.arrival))
     in_flight: deque[InFlight] = deque()
@@ -53,8 +54,7 @@ def simulate(rows: list[Row], config: Config, cost: Callable[[Sums], float], *, 
             in_flight.append(InFlight(batch, sums, now, end))
             note_start(batch, now)
             run.peak_blocks = max(run.peak_blocks, config.num_blocks - replica.num_free_blocks)
-            assert replica.num_free_blocks + sum(sequence.num_blocks for sequence in replica.running) == config.num_blocks
-            assert replica.num_free_blocks >= 0
+            replica.check()
 
     return finish(run, replica, sequences)
 
@@ -64,8 +64,8 @@ def simulate_ahead(rows: list[Row], config: Config, cost: Callable[[Sums], float
 
     Where that plan is empty, the next step is planned when something has arrived, at the earliest when the last step has ended.
     """
-    run, replica, schedule = Run(), Replica(config), SCHEDULERS[config.scheduler]
-    sequences = [Sequence(*row) for row in rows]
+    run, replica, schedule = Run(), make_replica(config), SCHEDULERS[config.scheduler]
+    sequences = [Sequence(row.arrival, row.prompt, row.output, tokens=tokens(number, row, config)) for number, row in enumerate(rows)]
     accepted = [sequence for sequence, row in zip(sequences, rows) if not config.rejects(row)]
     to_come = deque(sorted(accepted, key=lambda sequence: sequence.arrival))
     now, planned = -inf, []
@@ -96,6 +96,10 @@ def finish(run: Run, replica: Replica, sequences: list[Sequence]) -> Run:
     run.num_preemptions = replica.num_preemptions
     run.outcomes = [outcome(sequence) for sequence in sequences]
     return run
+
+
+def make_replica(config: Config) -> Replica:
+    return CachingReplica(config) if config.enable_prefix_caching else Replica(config)
 
 
 def flow_through(stage_left: list[float], now: float, step_time: float) -> float:
@@ -137,4 +141,5 @@ def come_out(step: InFlight, replica: Replica, run: Run) -> None:
 
 def outcome(sequence: Sequence) -> Outcome:
     status = "completed" if sequence.has_ended else "rejected"
-    return Outcome(status, sequence.queue_time, sequence.first_token, sequence.last_token, sequence.num_preemptions)
+    times = (sequence.queue_time, sequence.first_token, sequence.last_token)
+    return Outcome(status, *times, sequence.num_preemptions, sequence.num_cached_tokens)

@@ -13,6 +13,7 @@ class Row(NamedTuple):
     arrival: float
     prompt: int
     output: int
+    ids: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,8 @@ class Config:
     scheduler_reserve_full_isl: bool = True
     pipeline_parallel: int = 1
     async_scheduling: bool = False
+    enable_prefix_caching: bool = False
+    prefix_block_tokens: int = 16
 
     @property
     def num_watermark_blocks(self) -> int:
@@ -57,6 +60,7 @@ class Outcome(NamedTuple):
     first_token: float | None
     finish: float | None
     num_preemptions: int
+    num_cached_tokens: int = 0
 
 
 class Step(NamedTuple):

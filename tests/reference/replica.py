@@ -1,10 +1,22 @@
 """The state that every scheduler works on: who waits, who runs, and whose the blocks are."""
 
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 from reference.cost import Work
 from reference.nouns import Config
+
+Token = tuple[int, ...]  # equal if it is the same token after the same tokens, whatever it says
+Tokens = tuple[Token, ...]
+
+
+@dataclass(eq=False)
+class Block:
+    """Of the KV cache. `content` is all tokens up to its end, once it is full."""
+
+    num_holders: int = 0
+    content: Tokens | None = None
 
 
 @dataclass(eq=False)
@@ -14,6 +26,9 @@ class Sequence:
     arrival: float
     prompt: int
     output: int
+    tokens: Tokens = ()  # as far as anybody asks, of prompt and answer
+    blocks: list[Block] = field(default_factory=list)  # only with a prefix cache
+    num_cached_tokens: int = 0  # found at first admission
     generated: int = 0
     num_computed_tokens: int = 0
     num_blocks: int = 0
@@ -49,8 +64,11 @@ class Replica:
         self.config = config
         self.waiting: deque[Sequence] = deque()
         self.running: list[Sequence] = []  # in order of admission
-        self.num_free_blocks = config.num_blocks
         self.num_preemptions = 0
+
+    @property
+    def num_free_blocks(self) -> int:
+        return self.config.num_blocks - sum(sequence.num_blocks for sequence in self.running)
 
     def compute(self, sequence: Sequence, num_tokens: int) -> tuple[Sequence, Work]:
         """Schedule `num_tokens` of the missing tokens."""
@@ -60,13 +78,21 @@ class Replica:
         sequence.num_in_flight += 1
         return sequence, work
 
+    def find_cached(self, sequence: Sequence) -> list[Block]:
+        """The blocks that need not be computed; none without a prefix cache."""
+        return []
+
+    def check(self) -> None:
+        assert self.num_free_blocks >= 0
+
     def has_room_to_admit(self, num_blocks: int) -> bool:
         """Whether so many blocks are free, beyond the watermark if something runs."""
         watermark = self.config.num_watermark_blocks if self.running else 0
         return num_blocks + watermark <= self.num_free_blocks
 
-    def admit_head(self, num_blocks: int) -> Sequence:
-        """The first who waits runs from now on, and holds so many blocks."""
+    def admit_head(self, num_blocks: int, found: Iterable[Block] = ()) -> Sequence:
+        """The first who waits runs from now on, and holds so many blocks, those that were found of it among them."""
+        assert not found
         head = self.waiting.popleft()
         self.running.append(head)
         self.hold(head, num_blocks)
@@ -74,7 +100,6 @@ class Replica:
 
     def hold(self, sequence: Sequence, num_blocks: int) -> None:
         """`sequence` holds so many blocks in all from now on."""
-        self.num_free_blocks -= num_blocks - sequence.num_blocks
         sequence.num_blocks = num_blocks
 
     def make_room(self, sequence: Sequence, num_tokens: int) -> bool:

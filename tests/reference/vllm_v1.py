@@ -25,13 +25,16 @@ def schedule(replica: Replica) -> Batch:
 
     while replica.waiting and budget > 0 and len(replica.running) < config.max_num_seqs:
         head = replica.waiting[0]
-        num_new = min(head.num_tokens, threshold, budget)
-        if num_new < min(head.num_tokens, threshold) and not config.enable_chunked_prefill:
+        found = replica.find_cached(head)
+        num_cached = len(found) * config.block_size
+        num_new = min(head.num_tokens - num_cached, threshold, budget)
+        if num_new < min(head.num_tokens - num_cached, threshold) and not config.enable_chunked_prefill:
             break
-        num_asked = head.num_tokens if config.scheduler_reserve_full_isl else num_new
-        if not replica.has_room_to_admit(config.blocks_for(num_asked)):
+        num_asked = head.num_tokens if config.scheduler_reserve_full_isl else num_cached + num_new
+        num_held_by_others = sum(block.num_holders > 0 for block in found)  # the idle ones are used up like new ones
+        if not replica.has_room_to_admit(config.blocks_for(num_asked) - num_held_by_others):
             break
-        replica.admit_head(config.blocks_for(num_new))
+        replica.admit_head(config.blocks_for(num_cached + num_new), found)
         batch.append(replica.compute(head, num_new))
         budget -= num_new
     return batch

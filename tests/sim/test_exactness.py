@@ -12,7 +12,7 @@ from reference import simulate as simulate_naively
 from seatrial.core.batch import Batch, DecodeLaw, RequestOverhead
 from seatrial.core.deployment import EngineConfig
 from seatrial.core.record import GapRuns, RequestRecords, Status
-from seatrial.core.request import Arrival, Request, Workload
+from seatrial.core.request import Arrival, Prefix, Request, Workload
 from seatrial.policy.schedulers import make_scheduler
 from seatrial.sim.audit import Audit
 from seatrial.sim.pipeline import make_replica
@@ -20,7 +20,7 @@ from seatrial.sim.recorder import Recorder
 from seatrial.sim.simulate import simulate
 from seatrial.testing.workloads import Given
 from seatrial.workload.closed_loop import closed_loop
-from strategies import Case, cases
+from strategies import Case, caching_cases, cases
 
 
 class Windowed:
@@ -60,6 +60,7 @@ def sail(case: Case, workload: Workload | None = None) -> tuple[dict[int, tuple]
         enable_chunked_prefill=config.enable_chunked_prefill,
         scheduler_reserve_full_isl=config.scheduler_reserve_full_isl,
         async_scheduling=config.async_scheduling,
+        enable_prefix_caching=config.enable_prefix_caching,
     )
     replica = make_replica(Windowed(case), make_scheduler(config.scheduler, engine), engine, config.num_blocks, config.pipeline_parallel)
     records: list[RequestRecords] = []
@@ -71,12 +72,14 @@ def sail(case: Case, workload: Workload | None = None) -> tuple[dict[int, tuple]
         for i in range(len(some)):
             done = some.status[i] == Status.COMPLETED
             facts = (some.queue_time[i], some.first_token_time[i], some.finish_time[i], some.num_preemptions[i])
-            outcomes[int(some.row[i])] = (done, *facts, some.arrival_time[i])
+            outcomes[int(some.row[i])] = (done, *facts, some.arrival_time[i], some.num_cached_tokens[i])
     return outcomes, np.sort(np.concatenate([expand(some) for some in gaps])), recorder
 
 
 def given_rows(case: Case) -> Given:
-    return Given([Arrival(Request(i, row.arrival, row.prompt), row.output) for i, row in enumerate(case.rows)])
+    size = case.config.prefix_block_tokens
+    prefixes = [Prefix(size, row.ids) if row.ids else None for row in case.rows]
+    return Given([Arrival(Request(i, row.arrival, row.prompt, None, prefixes[i]), row.output) for i, row in enumerate(case.rows)])
 
 
 def expand(runs: GapRuns) -> np.ndarray:
@@ -92,11 +95,11 @@ def check(case: Case) -> None:
     close = partial(pytest.approx, rel=1e-9, abs=1e-12)
     assert len(ours) == len(case.rows)
     for row, outcome in enumerate(naive.outcomes):
-        done, queue_time, first_token, finish, num_preemptions, _ = ours[row]
+        done, queue_time, first_token, finish, num_preemptions, _, num_cached_tokens = ours[row]
         assert done == (outcome.status == "completed")
         if done:
             assert (queue_time, first_token, finish) == close((outcome.queue_time, outcome.first_token, outcome.finish))
-            assert num_preemptions == outcome.num_preemptions
+            assert (num_preemptions, num_cached_tokens) == (outcome.num_preemptions, outcome.num_cached_tokens)
     assert gaps == close(np.sort(naive.gaps))
     totals = recorder.totals
     assert totals.num_steps == naive.num_steps
@@ -131,6 +134,10 @@ def test_the_engine_equals_the_naive_reference(scheduler):
     hunt(cases(scheduler), 400)
 
 
+def test_a_prefix_cache_equals_the_naive_reference():
+    hunt(caching_cases(), 600)
+
+
 @pytest.mark.parametrize("scheduler", sorted(SCHEDULERS))
 def test_a_pipeline_equals_the_naive_reference(scheduler):
     hunt(cases(scheduler, max_rows=30, max_pipeline_parallel=4), 200)
@@ -145,12 +152,24 @@ def check_closed_loop(case: Case, concurrency: int, think_time: float) -> None:
     naive = simulate_naively(rows, case.config, lambda sums: Windowed(case).step_time(Batch(*sums)), window=case.window)
     for row, outcome in zip(order, naive.outcomes):
         assert ours[row][:5] == pytest.approx((True, outcome.queue_time, outcome.first_token, outcome.finish, outcome.num_preemptions))
+        assert ours[row][6] == outcome.num_cached_tokens
 
 
 @given(cases("vllm-v1", max_pipeline_parallel=2), integers(1, 6), sampled_from([0.0, 1 / 64, 1.0]))
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 def test_a_closed_loop_equals_the_naive_reference(case, concurrency, think_time):
     check_closed_loop(case, concurrency, think_time)
+
+
+@given(caching_cases(), integers(1, 6), sampled_from([0.0, 1 / 64, 1.0]))
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+def test_a_closed_loop_with_a_prefix_cache_equals_the_naive_reference(case, concurrency, think_time):
+    check_closed_loop(case, concurrency, think_time)
+
+
+@pytest.mark.slow
+def test_a_prefix_cache_equals_the_naive_reference_over_a_long_hunt():
+    hunt(caching_cases(max_rows=40), 2000)
 
 
 @pytest.mark.slow

@@ -66,6 +66,7 @@ TUNING = {
     "enable_chunked_prefill": True,
     "long_prefill_token_threshold": 512,
     "scheduler_reserve_full_isl": False,
+    "enable_prefix_caching": True,
     "async_scheduling": True,
 }
 BUDGET = {"max_num_batched_tokens"}
@@ -293,3 +294,45 @@ def test_planning_ahead_is_for_one_stage():
     found = resolve(scenario(pool={"async_scheduling": True}))
     assert found.setup.engine.async_scheduling
     assert found.scenario.pool.async_scheduling
+
+
+def prefix_scenario(tmp_path, ids="1 2 3", **pool):
+    rows = [f"{row},{100},{5},{ids and 32},{ids}" for row in range(20)]
+    path = tmp_path / "alike.csv"
+    path.write_text("\n".join(["arrival_s,input_tokens,output_tokens,prefix_block_tokens,prefix_hash_ids", *rows]) + "\n")
+    content = BY_HAND | {"workload": {"trace": str(path)}, "pools": [BY_HAND["pools"][0] | pool]}
+    return parse_scenario(content, "s.yaml", tmp_path)
+
+
+def test_what_prompts_begin_with_alike_is_computed_once_unless_asked_otherwise(tmp_path):
+    found = resolve(prefix_scenario(tmp_path))
+    assert found.setup.engine.enable_prefix_caching
+    assert found.scenario.pool.enable_prefix_caching
+    summary = run_trial(found, audit=True, out=tmp_path / "run")
+    assert summary.prefix_cache is not None
+    assert summary.prefix_cache.hit_tokens == 19 * 96
+    assert summary.prefix_cache.queries_tokens == 20 * 100
+    assert summary.prefix_cache.hit_rate == pytest.approx(19 * 96 / 2000)
+    table = pq.read_table(tmp_path / "run" / "requests.parquet").sort_by("row")
+    assert table["cached_tokens"].to_pylist() == [0] + [96] * 19
+    assert any("prefix cache" in note for note in outcome(found, summary)["notes"])
+
+    off = resolve(prefix_scenario(tmp_path, enable_prefix_caching=False))
+    assert not off.setup.engine.enable_prefix_caching
+    summary = run_trial(off)
+    assert summary.prefix_cache is None
+    assert any("computed in full" in note for note in outcome(off, summary)["notes"])
+
+
+def test_without_ids_there_is_no_prefix_cache_unless_asked_for(tmp_path):
+    assert not resolve(prefix_scenario(tmp_path, ids="")).setup.engine.enable_prefix_caching
+    assert resolve(scenario(pool={"enable_prefix_caching": True})).setup.engine.enable_prefix_caching
+
+
+@pytest.mark.parametrize("pool", [{"scheduler": "orca"}, {"pipeline_parallel": 2}])
+def test_where_there_can_be_no_prefix_cache_prompts_are_computed_in_full_and_asking_for_one_is_refused(tmp_path, pool):
+    found = resolve(prefix_scenario(tmp_path, **pool))
+    assert not found.setup.engine.enable_prefix_caching
+    assert any("only vllm-v1 without a pipeline" in note for note in outcome(found, run_trial(found))["notes"])
+    with pytest.raises(ScenarioError, match="enable_prefix_caching"):
+        resolve(prefix_scenario(tmp_path, enable_prefix_caching=True, **pool))

@@ -46,7 +46,7 @@ def spec(**changes):
 def columns(workload):
     """All of an open loop as four arrays."""
     chunks = list(workload.chunks())
-    return tuple(np.concatenate([getattr(c, name) for c in chunks]) for name in Arrivals.__dataclass_fields__)
+    return tuple(np.concatenate([getattr(c, name) for c in chunks]) for name in Arrivals.__slots__[:4])
 
 
 def times_of(process, num_requests=100_000, seed=1):

@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seatrial.core.errors import WorkloadError
-from seatrial.core.request import Arrival, Arrivals, Request, Workload
+from seatrial.core.request import Arrival, Arrivals, Prefix, Request, Workload
+from seatrial.testing import Given
 from seatrial.workload import at_rate, limited, repeated, speedup
+from seatrial.workload.closed_loop import closed_loop
 
 
 @dataclass(frozen=True)
@@ -160,3 +162,25 @@ class TestLimited:
 def test_requests_that_wait_for_one_another_are_not_moved(make):
     with pytest.raises(WorkloadError, match="wait for one another"):
         make(listed(0.0, has_follow_ups=True), 3)
+
+
+def with_ids():
+    prefixes = [None, Prefix(4, (1, 1)), None, Prefix(4, (1, 3))]
+    return Given([Arrival(Request(row, float(row), 8, prefix=prefix), 1) for row, prefix in enumerate(prefixes)])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [lambda all: speedup(all, 2), lambda all: at_rate(all, 5), lambda all: limited(all, 3), lambda all: repeated(all, 7)],
+)
+def test_how_prompts_begin_stays_as_it_is(change):
+    found = [prefix for chunk in change(with_ids()).chunks() for prefix in chunk.each_prefix()]
+    before = [None, Prefix(4, (1, 1)), None, Prefix(4, (1, 3))]
+    assert found == (before * 2)[: len(found)]
+    assert len(found) >= 3
+
+
+def test_a_closed_loop_asks_the_same_prompts():
+    loop = closed_loop(with_ids(), 2)
+    assert [prefix for chunk in loop.chunks() for prefix in chunk.each_prefix()] == [None, Prefix(4, (1, 1))]
+    assert [ask.prefix for row in range(2) for ask, _ in loop.follow_ups(row, 1.0)] == [None, Prefix(4, (1, 3))]

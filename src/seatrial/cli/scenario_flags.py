@@ -76,6 +76,10 @@ class ReplicaFlags:
         bool | None,
         Parameter(help="admit a request only when its whole prompt would fit", negative="--no-scheduler-reserve-full-isl"),
     ] = None
+    enable_prefix_caching: Annotated[
+        bool | None,
+        Parameter(help="compute once what prompts begin with alike; on where the trace tells", negative="--no-enable-prefix-caching"),
+    ] = None
     async_scheduling: Annotated[
         bool | None, Parameter(help="plan each step while the one before it runs", negative="--no-async-scheduling")
     ] = None

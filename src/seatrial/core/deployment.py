@@ -33,6 +33,7 @@ class EngineConfig:
     enable_chunked_prefill: bool = True
     long_prefill_token_threshold: int | None = None
     scheduler_reserve_full_isl: bool = True
+    enable_prefix_caching: bool = False
     async_scheduling: bool = False  # plan a step when the one before it starts
     watermark: float | None = None  # share of the blocks that admission leaves free; None for the scheduler's own
     kv_cache_dtype: str = "auto"

@@ -2,10 +2,21 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+
+class Prefix(NamedTuple):
+    """How a prompt begins. Id `k` stands for its tokens from `k * block_tokens` on; equal leading ids mean equal tokens.
+
+    The last id may stand for fewer than `block_tokens`; the prompt's tokens beyond its ids are like no other's.
+    """
+
+    block_tokens: int
+    hash_ids: tuple[int, ...]
 
 
 class Request(NamedTuple):
@@ -15,6 +26,7 @@ class Request(NamedTuple):
     arrival_time: float
     num_prompt_tokens: int
     session_id: str | None = None
+    prefix: Prefix | None = None
 
 
 class Arrival(NamedTuple):
@@ -25,16 +37,57 @@ class Arrival(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Prefixes:
+    """The prefixes of some requests: request `i` has the ids from `starts[i]` up to `starts[i + 1]`, none if these are equal."""
+
+    block_tokens: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    hash_ids: NDArray[np.int64]
+
+    def part(self, some: slice) -> "Prefixes":
+        first, last, _ = some.indices(len(self.block_tokens))
+        return Prefixes(self.block_tokens[first:last], self.starts[first : last + 1], self.hash_ids)
+
+    def one_by_one(self) -> Iterator[Prefix | None]:
+        starts = self.starts.tolist()
+        for size, start, end in zip(self.block_tokens.tolist(), starts, starts[1:]):
+            yield Prefix(size, tuple(self.hash_ids[start:end].tolist())) if end > start else None
+
+    @classmethod
+    def of(cls, prefixes: Sequence[Prefix | None]) -> "Prefixes | None":
+        """None where nobody has any."""
+        if not any(prefixes):
+            return None
+        ids = [prefix.hash_ids if prefix else () for prefix in prefixes]
+        return cls(
+            np.array([prefix.block_tokens if prefix else 1 for prefix in prefixes], np.int64),
+            np.cumsum([0, *map(len, ids)]),
+            np.array([value for some in ids for value in some], np.int64),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Arrivals:
-    """A stretch of a workload, one array per field, in order of arrival (equal times keep row order)."""
+    """A stretch of a workload, one array per field, in order of arrival (equal times keep row order).
+
+    `prefixes` is None where nobody is known to begin like anybody else.
+    """
 
     row: NDArray[np.int64]
     arrival_time: NDArray[np.float64]
     num_prompt_tokens: NDArray[np.int64]
     num_output_tokens: NDArray[np.int64]
+    prefixes: Prefixes | None = None
 
     def __len__(self) -> int:
         return len(self.row)
+
+    def part(self, some: slice) -> "Arrivals":
+        columns = (self.row[some], self.arrival_time[some], self.num_prompt_tokens[some], self.num_output_tokens[some])
+        return Arrivals(*columns, self.prefixes and self.prefixes.part(some))
+
+    def each_prefix(self) -> Iterator[Prefix | None]:
+        return self.prefixes.one_by_one() if self.prefixes else repeat(None, len(self))
 
     @classmethod
     def of(cls, arrivals: Sequence[Arrival]) -> "Arrivals":
@@ -43,6 +96,7 @@ class Arrivals:
             np.array([a.request.arrival_time for a in arrivals], np.float64),
             np.array([a.request.num_prompt_tokens for a in arrivals], np.int64),
             np.array([a.num_output_tokens for a in arrivals], np.int64),
+            Prefixes.of([a.request.prefix for a in arrivals]),
         )
 
 

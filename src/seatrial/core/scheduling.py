@@ -68,11 +68,21 @@ class SchedulerView(Protocol):
     def is_decode(self, sequence: SequenceView) -> bool:
         """Whether it is in steady decode."""
 
+    def num_blocks_freed(self, sequence: SequenceView, others: Sequence[SequenceView]) -> int:
+        """Blocks that become free if `sequence` is preempted, after `others` were."""
+
     def can_preempt(self, sequence: SequenceView) -> bool:
         """Whether nothing of it is in flight."""
 
     def num_computed_tokens(self, sequence: SequenceView) -> int:
         """The current figure, for decoding sequences too."""
+
+
+class Found(NamedTuple):
+    """Leading full blocks of a sequence that are cached; the idle among them are held by nobody, and count as free until they are taken."""
+
+    num_blocks: int
+    num_idle_blocks: int
 
 
 class Chunk(NamedTuple):
@@ -90,6 +100,8 @@ class StepPlan(NamedTuple):
     running: their chunks are the last of `chunks`, in the same order. Then the chunks run, and with `run_decodes` every decode
     that is neither preempted nor `stalled` takes one token.
     A plan with decodes and nothing else holds until something arrives, finishes, or memory runs out.
+    The last `num_in_vain` of `preempted` made room for nobody: they leave when all others have been given their blocks.
+    With prefix caching the plan admits nobody: `budget` is what it leaves for those who are then admitted one by one.
     """
 
     chunks: Sequence[Chunk] = ()
@@ -97,3 +109,5 @@ class StepPlan(NamedTuple):
     run_decodes: bool = True
     preempted: Sequence[SequenceView] = ()
     stalled: Sequence[SequenceView] = ()
+    num_in_vain: int = 0
+    budget: int = 0

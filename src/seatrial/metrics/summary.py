@@ -62,6 +62,15 @@ class KvCache:
 
 
 @dataclass(frozen=True, slots=True)
+class PrefixCache:
+    """Prompt tokens of completed requests, and those of them that were found in the cache when the request was first admitted."""
+
+    queries_tokens: int
+    hit_tokens: int
+    hit_rate: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class BatchSizes:
     """Tokens, decoding sequences per step, and requests that run at a time."""
 
@@ -103,6 +112,7 @@ class Summary:
     normalized_latency_s: Distribution
     slo: SloResult | None
     kv_cache: KvCache
+    prefix_cache: PrefixCache | None
     num_preemptions: int
     num_steps: int
     batch: BatchSizes
@@ -126,6 +136,7 @@ def summarise(
     block_size: int,
     wall_time: float,
     work: Work | None = None,
+    has_prefix_cache: bool = False,
     version: str = __version__,
 ) -> Summary:
     """Close the tally and read it. `wall_time` is the seconds that the simulation itself took.
@@ -158,6 +169,7 @@ def summarise(
             peak_usage=_ratio(totals.peak_blocks, capacity_blocks),
             mean_usage=_ratio(totals.kv_block_seconds, capacity_blocks * tally.span),
         ),
+        prefix_cache=_prefix_cache(tally) if has_prefix_cache else None,
         num_preemptions=totals.num_preemptions,
         num_steps=totals.num_steps,
         batch=_batch(tally, totals),
@@ -187,6 +199,11 @@ def _target(target: Target, tally: Tally) -> TargetResult:
         return TargetResult(target.metric, target.quantile, target.seconds, actual, actual <= target.seconds)
     # answers of one token have no gaps that could be too long; a run that answered nothing held nothing
     return TargetResult(target.metric, target.quantile, target.seconds, None, bool(tally.num_by_status[Status.COMPLETED]))
+
+
+def _prefix_cache(tally: Tally) -> PrefixCache:
+    queries, hits = tally.num_prompt_tokens, tally.num_cached_tokens
+    return PrefixCache(queries, hits, _ratio(hits, queries))
 
 
 def _batch(tally: Tally, totals: EngineTotals) -> BatchSizes:

@@ -26,6 +26,7 @@ class Tally:
         self.num_by_status = np.zeros(len(Status), np.int64)
         self.num_prompt_tokens = 0
         self.num_output_tokens = 0
+        self.num_cached_tokens = 0
         self.num_attained = 0
         self.sketches = {name: QuantileSketch() for name in (*METRICS, "normalized")}
         self.num_seen = 0  # this and the next are of the whole run, trimmed or not
@@ -92,6 +93,7 @@ class Tally:
             records = where(records, completed)
         self.num_prompt_tokens += int(records.num_prompt_tokens.sum())
         self.num_output_tokens += int(records.num_output_tokens.sum())
+        self.num_cached_tokens += int(records.num_cached_tokens.sum())
         found = latencies(records)
         self.num_attained += self._num_within_limits(found)
         for name, values in found._asdict().items():

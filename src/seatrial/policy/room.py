@@ -14,6 +14,7 @@ class Room:
     queue: list[SequenceView]
     num_free_blocks: int
     preempted: list[SequenceView] = field(default_factory=list)
+    num_in_vain: int = 0  # of them, the last so many: nobody was served for it
     exhausted: bool = False  # somebody found no room and nobody to preempt
 
     def take(self, place: int, num_blocks: int) -> bool:
@@ -22,15 +23,17 @@ class Room:
         As long as too few are free the last of the queue is preempted, of those not yet served and with nothing in flight: at worst itself.
         """
         sequence = self.queue[place]
+        num_before = len(self.preempted)
         while num_blocks > self.num_free_blocks:
             victim = next((seq for seq in reversed(self.queue[place:]) if self.view.can_preempt(seq)), None)
             if victim is None:
                 self.exhausted = True
                 return False
             self.queue.remove(victim)
+            self.num_free_blocks += self.view.num_blocks_freed(victim, self.preempted)
             self.preempted.append(victim)
-            self.num_free_blocks += self.blocks_held(victim)
             if victim is sequence:
+                self.num_in_vain = len(self.preempted) - num_before
                 return False
         self.num_free_blocks -= num_blocks
         return True

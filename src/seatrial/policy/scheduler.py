@@ -3,7 +3,7 @@
 from typing import ClassVar, NamedTuple, Protocol
 
 from seatrial.core.deployment import EngineConfig
-from seatrial.core.scheduling import SchedulerView, StepPlan
+from seatrial.core.scheduling import Chunk, Found, SchedulerView, StepPlan
 
 
 class Scheduler(Protocol):
@@ -39,11 +39,22 @@ class Scheduler(Protocol):
     def plan(self, view: SchedulerView) -> StepPlan: ...
 
 
+class CachingScheduler(Scheduler, Protocol):
+    """One that also knows prefix caching. Its `plan` then admits nobody, since each who is admitted changes what the next will find."""
+
+    def admit_next(self, view: SchedulerView, found: Found, budget: int, num_free_blocks: int) -> Chunk | None:
+        """The first chunk of the head of the waiting queue, behind what is `found` of it, if it can be admitted to the step now.
+
+        `budget` tokens, above zero, and `num_free_blocks` blocks are left by all who are in the step already.
+        """
+
+
 class WholePrompts(NamedTuple):
     """When all who wait start at once, each with its whole prompt, beside all decodes, provided that no other prompt is unfinished.
 
     That is if each has at most `max_prompt_tokens`, with the decodes the step has at most `max_step_tokens`, with the decodes they are at
     most `max_num_seqs`, and their blocks are free when each decode has taken one more token. Blocks are then given as needed.
+    Where there is a prefix cache, the tokens of a prompt are here those that are not found there.
     """
 
     max_prompt_tokens: int

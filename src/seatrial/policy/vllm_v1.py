@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import ClassVar
 
 from seatrial.core.deployment import EngineConfig
-from seatrial.core.scheduling import Chunk, SchedulerView, SequenceView, StepPlan
+from seatrial.core.scheduling import Chunk, Found, SchedulerView, SequenceView, StepPlan
 from seatrial.policy.blocks import blocks_for, spare_blocks
 from seatrial.policy.room import Room
 from seatrial.policy.scheduler import WholePrompts
@@ -20,6 +20,7 @@ class VllmV1:
             "long_prefill_token_threshold",
             "scheduler_reserve_full_isl",
             "watermark",
+            "enable_prefix_caching",
             "async_scheduling",
         }
     )
@@ -34,6 +35,7 @@ class VllmV1:
         self.enable_chunked_prefill = engine.enable_chunked_prefill
         self.reserve_full_isl = engine.scheduler_reserve_full_isl
         self.watermark = engine.watermark or 0.0
+        self.enable_prefix_caching = engine.enable_prefix_caching
         budget = engine.max_num_batched_tokens
         self.whole_prompts = None if self.watermark else WholePrompts(min(self.max_chunk, budget), budget, engine.max_num_seqs)
 
@@ -88,11 +90,13 @@ class VllmV1:
             place += 1
         stalled = [seq for seq in room.queue[place:] if view.is_decode(seq)]
         if room.closed:
-            return StepPlan(chunks, preempted=room.preempted, stalled=stalled)
+            return StepPlan(chunks, preempted=room.preempted, stalled=stalled, num_in_vain=room.num_in_vain)
         return self.admit(view, chunks, budget, room.num_free_blocks, stalled)
 
     def admit(self, view: SchedulerView, chunks: list[Chunk], budget: int, num_free: int, stalled: Iterable[SequenceView] = ()) -> StepPlan:
         """Chunks of the waiting prompts, from the front, while budget, places and blocks last: nobody overtakes."""
+        if self.enable_prefix_caching:
+            return StepPlan(chunks, stalled=tuple(stalled), budget=budget)
         num_continued = len(chunks)
         num_running = view.num_running
         block_size = view.block_size
@@ -116,3 +120,21 @@ class VllmV1:
             num_free -= num_blocks
             budget -= num_tokens
         return StepPlan(chunks, len(chunks) - num_continued, True, (), tuple(stalled))
+
+    def admit_next(self, view: SchedulerView, found: Found, budget: int, num_free_blocks: int) -> Chunk | None:
+        """As above for the head alone, which begins behind what is cached of it."""
+        if view.num_running >= self.max_num_seqs:
+            return None
+        seq, block_size = view.waiting[0], view.block_size
+        offset = found.num_blocks * block_size
+        num_tokens = min(seq.num_tokens - offset, self.max_chunk)
+        if num_tokens > budget:
+            if not self.enable_chunked_prefill:
+                return None
+            num_tokens = budget
+        num_blocks = blocks_for(offset + num_tokens, block_size)
+        needed = blocks_for(seq.num_tokens, block_size) if self.reserve_full_isl else num_blocks
+        needed += found.num_idle_blocks - found.num_blocks
+        if needed + spare_blocks(view, self.watermark, view.num_running) > num_free_blocks:
+            return None
+        return Chunk(seq, num_tokens, num_blocks)

@@ -82,6 +82,7 @@ def slo_table(slo: SloResult) -> Table:
 def throughput_rows(trial: Trial, summary: Summary) -> list[tuple[str, str]]:
     use, batch, kv = summary.utilization, summary.batch, summary.kv_cache
     price = price_per_million_tokens(trial.setup, summary)
+    found = [("found in prefix cache", share_text(summary.prefix_cache.hit_rate))] if summary.prefix_cache else []
     return [
         ("requests/s", number_text(summary.requests_per_s)),
         ("input tokens/s", number_text(summary.input_tokens_per_s)),
@@ -99,6 +100,7 @@ def throughput_rows(trial: Trial, summary: Summary) -> list[tuple[str, str]]:
         ("tokens a step: mean", number_text(batch.mean_tokens)),
         ("max", NOTHING if batch.max_tokens is None else f"{batch.max_tokens:,}"),
         ("steps", f"{summary.num_steps:,}"),
+        *found,
     ]
 
 

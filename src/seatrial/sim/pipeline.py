@@ -8,8 +8,10 @@ from typing import NamedTuple
 from seatrial.core.batch import Batch, StepCost
 from seatrial.core.deployment import EngineConfig
 from seatrial.core.errors import PolicyError
+from seatrial.core.request import Prefix
 from seatrial.core.scheduling import SequenceView, StepPlan
 from seatrial.policy.scheduler import Scheduler
+from seatrial.sim.caching import caching_replica
 from seatrial.sim.decodes import DecodeSet
 from seatrial.sim.log import pack_late, pack_step
 from seatrial.sim.replica import Replica
@@ -61,8 +63,16 @@ class PipelinedReplica(Replica):
 
     # --- time goes on ---
 
-    def arrive(self, row: int, arrival_time: float, ready_time: float, num_prompt_tokens: int, num_output_tokens: int) -> bool:
-        accepted = super().arrive(row, arrival_time, ready_time, num_prompt_tokens, num_output_tokens)
+    def arrive(
+        self,
+        row: int,
+        arrival_time: float,
+        ready_time: float,
+        num_prompt_tokens: int,
+        num_output_tokens: int,
+        prefix: Prefix | None = None,
+    ) -> bool:
+        accepted = super().arrive(row, arrival_time, ready_time, num_prompt_tokens, num_output_tokens, prefix)
         self.is_moment |= accepted
         return accepted
 
@@ -168,7 +178,11 @@ class PipelinedReplica(Replica):
 
 
 def make_replica(cost: StepCost, scheduler: Scheduler, engine: EngineConfig, num_blocks: int, num_stages: int = 1) -> Replica:
-    """A replica of one stage or of several."""
+    """A replica of one stage or of several, with a prefix cache or without."""
+    if engine.enable_prefix_caching:
+        if num_stages > 1:
+            raise PolicyError(f"a pipeline of {num_stages} stages has no prefix cache; leave enable_prefix_caching out")
+        return caching_replica(cost, scheduler, engine, num_blocks)
     if num_stages == 1:
         return Replica(cost, scheduler, engine, num_blocks)
     if engine.async_scheduling:

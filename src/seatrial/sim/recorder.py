@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from seatrial.core.batch import RequestOverhead
 from seatrial.core.record import EngineTotals, GapRuns, RequestRecords
 from seatrial.sim.audit import Audit
+from seatrial.sim.caching import CachingReplica
 from seatrial.sim.replica import Replica
 from seatrial.sim.sequence import Sequence
 
@@ -49,7 +50,8 @@ class Recorder:
             self.audit.close(replica, self.totals, self.num_arrived)
 
     def pass_records(self, replica: Replica) -> None:
-        records = records_of(replica.ended, replica.cost.request_overhead)
+        has_cache = isinstance(replica, CachingReplica)
+        records = records_of(replica.ended, replica.cost.request_overhead, has_cache=has_cache)
         self.num_ended += len(records)
         replica.ended.clear()
         self.on_records(records)
@@ -65,7 +67,7 @@ class Recorder:
             self.audit.add_gaps(gaps)
 
 
-def records_of(sequences: list[Sequence], overhead: RequestOverhead) -> RequestRecords:
+def records_of(sequences: list[Sequence], overhead: RequestOverhead, *, has_cache: bool = False) -> RequestRecords:
     """Rows in the order they ended. A client sees a token `overhead.after` seconds after the step that made it."""
     arrival_time = _floats([seq.arrival_time for seq in sequences])
     return RequestRecords(
@@ -73,7 +75,7 @@ def records_of(sequences: list[Sequence], overhead: RequestOverhead) -> RequestR
         arrival_time=arrival_time,
         num_prompt_tokens=_integers([seq.num_prompt_tokens for seq in sequences]),
         num_output_tokens=_integers([seq.num_output_tokens for seq in sequences]),
-        num_cached_tokens=np.zeros(len(sequences), np.int64),
+        num_cached_tokens=_integers([seq.holding.num_cached_tokens if has_cache else 0 for seq in sequences]),
         queue_time=_floats([seq.start_time for seq in sequences]) - (arrival_time + overhead.before),
         first_token_time=_floats([seq.first_token_time for seq in sequences]) + overhead.after,
         finish_time=_floats([seq.finish_time for seq in sequences]) + overhead.after,

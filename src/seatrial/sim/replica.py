@@ -11,6 +11,7 @@ from seatrial.core.batch import Batch, DecodeLaw, StepCost
 from seatrial.core.deployment import EngineConfig
 from seatrial.core.errors import PolicyError
 from seatrial.core.record import Status
+from seatrial.core.request import Prefix
 from seatrial.core.scheduling import StepPlan
 from seatrial.policy.blocks import blocks_for
 from seatrial.policy.scheduler import Scheduler
@@ -31,7 +32,15 @@ class Replica(ReplicaState):
         self.stops_at_end = False
         self.passes_horizon = True  # whether a run of steps goes on to the first that ends at or after the horizon
 
-    def arrive(self, row: int, arrival_time: float, ready_time: float, num_prompt_tokens: int, num_output_tokens: int) -> bool:
+    def arrive(
+        self,
+        row: int,
+        arrival_time: float,
+        ready_time: float,
+        num_prompt_tokens: int,
+        num_output_tokens: int,
+        prefix: Prefix | None = None,
+    ) -> bool:
         """Queue a request that the scheduler sees at `ready_time`, up to where the replica must have run.
 
         False if it could never run: then it has ended, rejected.
@@ -141,13 +150,17 @@ class Replica(ReplicaState):
             decodes.step = step = step + steps
             decodes.context = context + steps * count
             if heap[0][0] <= step:
-                self.end_decodes(decodes, now)
+                self.end_run(decodes, now)
                 if not decodes.count or self.waiting or self.stops_at_end:
                     return
 
     def learn_law(self, rows: int, context: int) -> DecodeLaw:
         law = self.laws[rows] = self.cost.decode_law(rows, context)
         return law
+
+    def end_run(self, decodes: DecodeSet, end: float) -> None:
+        """Some have taken their last token at the end of a run."""
+        self.end_decodes(decodes, end)
 
     def run_short_of_blocks(self) -> None:
         self.take_step(self.scheduler.plan(self))
@@ -163,15 +176,19 @@ class Replica(ReplicaState):
         gaps = self.end_step(plan, decodes, done, start, end)
         self.log.steps += pack_step(start, duration, gaps, used, *batch)
 
-    def take_whole(self, seq: Sequence, num_used_blocks: int) -> None:
-        """A step of one whole prompt beside all decodes, which holds so many blocks. What `take_step` would do, with less ado."""
+    def take_whole(self, seq: Sequence, num_used_blocks: int, offset: int = 0) -> None:
+        """A step of one whole prompt, or of all that is missing of it, beside all decodes; the step holds so many blocks.
+
+        What `take_step` would do, with less ado.
+        """
         decodes, start, num_tokens = self.decodes, self.now, seq.num_tokens
+        num_new = num_tokens - offset
         self.members[seq.row] = self.waiting.popleft()
         if seq.start_time != seq.start_time:
             seq.start_time = start
         count, context = decodes.count, decodes.context
-        pairs = num_tokens * (num_tokens + 1) // 2
-        batch = Batch(1, num_tokens, pairs, num_tokens, count, context, count + 1, 0, 0, 0)
+        pairs = num_new * offset + num_new * (num_new + 1) // 2
+        batch = Batch(1, num_new, pairs, num_tokens, count, context, count + 1, 0, 0, 0)
         duration = self.cost.step_time(batch)
         end = start + duration
         self.last_start, self.now = start, end
@@ -199,7 +216,7 @@ class Replica(ReplicaState):
 
         Gives the blocks held and the sums of the step's work; appends to `done` the sequences whose prompt it completes.
         """
-        chunks, num_admitted, run_decodes, preempted, stalled = plan
+        chunks, num_admitted, run_decodes, preempted, stalled = plan[:5]
         if preempted or stalled:
             self.make_way(plan)
         if num_admitted:
@@ -237,11 +254,15 @@ class Replica(ReplicaState):
                 pairs += num_tokens * offset + num_tokens * (num_tokens + 1) // 2
                 prompt_context += end
         self.num_held_blocks = held
+        self.hand_out(plan)
         used = self.blocks_after(1 if run_decodes else 0)
         if used > self.num_blocks:
             raise PolicyError(f"{type(self.scheduler).__name__} plans a step that holds {used} KV blocks, of {self.num_blocks}")
         self.peak_blocks = max(self.peak_blocks, used)
         return used, Batch(num_prompts, num_prompt_tokens, pairs, prompt_context, rows, context, num_sampled, *windowed)
+
+    def hand_out(self, plan: StepPlan) -> None:
+        """Blocks change hands now, if it matters which."""
 
     def end_step(self, plan: StepPlan, decodes: DecodeSet, done: Iterable[Sequence], start: float, end: float) -> int:
         """Tokens come out: of the decodes and of the prompts that are now complete. Gives the number of gaps as long as the step."""

@@ -2,6 +2,8 @@
 
 from math import nan
 
+from seatrial.sim.prefix_cache import Holding
+
 
 class Sequence:
     """How far a request has come. Alive: the replica moves it on.
@@ -15,6 +17,7 @@ class Sequence:
         "finish_step",
         "finish_time",
         "first_token_time",
+        "holding",
         "home",
         "join_step",
         "last_token_time",
@@ -44,6 +47,9 @@ class Sequence:
         self.finish_time = nan
         self.num_preemptions = 0
         self.finish_step = -1  # the decode step after which it is done; -1 while it is not decoding
+
+    # Set at arrival where there is a prefix cache, nowhere else.
+    holding: Holding
 
     # Set when it joins a set of decodes, meaningless before.
     home: object  # the set that counts it

@@ -1,13 +1,14 @@
 """A workload on a replica, from the first arrival to the last token."""
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from heapq import heappop, heappush
 from math import inf
 
 from seatrial.core.record import Status
-from seatrial.core.request import Workload
+from seatrial.core.request import Prefix, Workload
+from seatrial.sim.caching import CachingReplica
 from seatrial.sim.cruise import Pending, cruise, may_cruise
 from seatrial.sim.recorder import Recorder
 from seatrial.sim.replica import Replica
@@ -45,7 +46,11 @@ def _simulate_open_loop(workload: Workload, replica: Replica, recorder: Recorder
             part = slice(start, start + ARRIVALS_AT_ONCE)
             times = chunk.arrival_time[part]
             columns = (chunk.row[part], times, times + before, chunk.num_prompt_tokens[part], chunk.num_output_tokens[part])
-            _take_in(list(zip(*[column.tolist() for column in columns])), replica)
+            arrivals: list[Pending] = list(zip(*[column.tolist() for column in columns]))
+            if isinstance(replica, CachingReplica):
+                _take_in_with_prefixes(arrivals, chunk.part(part).each_prefix(), replica)
+            else:
+                _take_in(arrivals, replica)
             recorder.num_arrived += len(times)
             recorder.flush(replica)
     while replica.is_busy:
@@ -68,7 +73,14 @@ def _take_in(arrivals: list[Pending], replica: Replica) -> None:
         place += 1
 
 
-Caused = tuple[float, int, int, int]  # arrival time, row, prompt tokens, output tokens
+def _take_in_with_prefixes(arrivals: Iterable[Pending], prefixes: Iterable[Prefix | None], replica: Replica) -> None:
+    for (row, time, ready, num_prompt, num_output), prefix in zip(arrivals, prefixes):
+        if replica.seen_until < ready:
+            replica.run_until(ready)
+        replica.arrive(row, time, ready, num_prompt, num_output, prefix)
+
+
+Caused = tuple[float, int, int, int, Prefix | None]  # arrival time, row, prompt tokens, output tokens, how the prompt begins
 
 
 def _simulate_with_follow_ups(workload: Workload, replica: Replica, recorder: Recorder) -> None:
@@ -88,17 +100,18 @@ def _simulate_with_follow_ups(workload: Workload, replica: Replica, recorder: Re
                 coming = next(known, None)
             else:
                 heappop(caused)
-            time, row, num_prompt, num_output = head
+            time, row, num_prompt, num_output, prefix = head
             recorder.num_arrived += 1
-            replica.arrive(row, time, time + before, num_prompt, num_output)
+            replica.arrive(row, time, time + before, num_prompt, num_output, prefix)
         for seq in replica.ended[num_seen:]:
             end = seq.finish_time + after if seq.status == Status.COMPLETED else seq.arrival_time
             for request, num_output in workload.follow_ups(seq.row, end):
-                heappush(caused, (request.arrival_time, request.row, request.num_prompt_tokens, num_output))
+                heappush(caused, (request.arrival_time, request.row, request.num_prompt_tokens, num_output, request.prefix))
         recorder.flush(replica)
         num_seen = len(replica.ended)
 
 
 def _one_by_one(workload: Workload) -> Iterator[Caused]:
     for chunk in workload.chunks():
-        yield from zip(*[c.tolist() for c in (chunk.arrival_time, chunk.row, chunk.num_prompt_tokens, chunk.num_output_tokens)])
+        columns = (chunk.arrival_time, chunk.row, chunk.num_prompt_tokens, chunk.num_output_tokens)
+        yield from zip(*[column.tolist() for column in columns], chunk.each_prefix())

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterable
+from collections.abc import Sequence as Ordered
 from heapq import heappop
 
 from seatrial.core.batch import StepCost
@@ -80,6 +81,11 @@ class ReplicaState:
     def is_decode(self, sequence: SequenceView) -> bool:
         return self.members[sequence.row].finish_step >= 0
 
+    def num_blocks_freed(self, sequence: SequenceView, others: Ordered[SequenceView]) -> int:
+        if self.is_decode(sequence):
+            return blocks_for(self.num_computed_tokens(sequence), self.block_size)
+        return sequence.num_blocks
+
     def can_preempt(self, sequence: SequenceView) -> bool:
         return True
 
@@ -151,15 +157,18 @@ class ReplicaState:
     def make_way(self, plan: StepPlan) -> None:
         """Preempted sequences go back to the front of the queue, without blocks or computed tokens; stalled ones sit out a step."""
         for view in plan.preempted:
-            seq = self.members.pop(view.row)
-            self.leave(seq)
-            self.num_held_blocks -= seq.num_blocks
-            seq.num_blocks = seq.num_computed_tokens = 0
-            seq.num_preemptions += 1
-            self.num_preemptions += 1
-            self.waiting.appendleft(seq)
+            self.preempt(self.members[view.row])
         for view in plan.stalled:
             self.leave(self.members[view.row])
+
+    def preempt(self, seq: Sequence) -> None:
+        del self.members[seq.row]
+        self.leave(seq)
+        self.num_held_blocks -= seq.num_blocks
+        seq.num_blocks = seq.num_computed_tokens = 0
+        seq.num_preemptions += 1
+        self.num_preemptions += 1
+        self.waiting.appendleft(seq)
 
     def rejoin(self, seq: Sequence, decodes: DecodeSet) -> None:
         """One that sat out a step is ready for the next."""

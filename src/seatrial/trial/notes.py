@@ -6,7 +6,7 @@ from seatrial.cost import AffineCost, crosses_nodes
 from seatrial.metrics import Summary
 from seatrial.policy.blocks import blocks_for
 from seatrial.trial.prepare import Trial
-from seatrial.trial.setup import ReplicaSetup
+from seatrial.trial.setup import ReplicaSetup, knows_prefix_caching
 
 
 def notes(trial: Trial, summary: Summary) -> list[str]:
@@ -32,8 +32,22 @@ def longest_request(setup: ReplicaSetup) -> int:
 def trace_notes(trial: Trial) -> Iterator[str]:
     if trial.trace is not None:
         yield from trial.trace.notes()
-    if trial.names_prefixes:
-        yield "the trace tells which prompts begin alike, but there is no prefix cache yet: every prompt is computed in full"
+    yield from prefix_notes(trial)
+
+
+def prefix_notes(trial: Trial) -> Iterator[str]:
+    setup = trial.setup
+    told = "the trace tells which prompts begin alike"
+    if trial.names_prefixes and setup.engine.enable_prefix_caching:
+        yield f"{told}, and what is in the prefix cache is not computed again; --no-enable-prefix-caching computes every prompt in full"
+    elif trial.names_prefixes and not knows_prefix_caching(setup):
+        yield f"{told}, but only vllm-v1 without a pipeline has a prefix cache here: every prompt is computed in full"
+    elif trial.names_prefixes:
+        yield f"{told}, but without a prefix cache every prompt is computed in full"
+    elif setup.engine.enable_prefix_caching:
+        yield "nothing tells which prompts begin alike: of the prefix cache only those have something who come back after a preemption"
+    if setup.engine.enable_prefix_caching and setup.parallelism.data_parallel > 1:
+        yield "the data-parallel ranks share one prefix cache here; real ones each have their own, and find less"
 
 
 def setup_notes(setup: ReplicaSetup) -> Iterator[str]:

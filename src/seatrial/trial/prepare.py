@@ -6,7 +6,7 @@ from seatrial.core.errors import ScenarioError
 from seatrial.core.request import Workload
 from seatrial.core.slo import SLO
 from seatrial.trial.scenario import Scenario, Targets, TraceSpec
-from seatrial.trial.setup import ReplicaSetup, resolve_replica, resolved_pool
+from seatrial.trial.setup import ReplicaSetup, resolve_replica, resolved_pool, with_prefix_caching
 from seatrial.workload import Trace, at_rate, open_trace, repeated, speedup
 from seatrial.workload.closed_loop import closed_loop
 from seatrial.workload.generate import generate
@@ -28,11 +28,14 @@ def resolve(scenario: Scenario) -> Trial:
     """The trial that the scenario describes. Nothing has run and nothing is written afterwards."""
     setup = resolve_replica(scenario)
     slo = read_slo(scenario.slo)
+    knows = isinstance(scenario.workload, TraceSpec) and names_prefixes(scenario.workload)
+    if knows and scenario.pool.enable_prefix_caching is None:
+        setup = with_prefix_caching(setup)  # as vLLM does
     resolved = scenario.model_copy(update={"pools": [resolved_pool(setup, scenario.pool)]})
     if not isinstance(scenario.workload, TraceSpec):
         return Trial(resolved, setup, generate(scenario.workload, scenario.seed), slo)
     trace = opened(scenario.workload, scenario.workload.limit)
-    return Trial(resolved, setup, from_trace(trace, scenario.workload), slo, trace, names_prefixes(scenario.workload))
+    return Trial(resolved, setup, from_trace(trace, scenario.workload), slo, trace, knows)
 
 
 def read_slo(slo: str | Targets | None) -> SLO | None:

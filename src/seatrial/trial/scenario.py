@@ -37,6 +37,7 @@ class PoolSpec(Spec):
     enable_chunked_prefill: bool | None = None
     long_prefill_token_threshold: Count | None = None
     scheduler_reserve_full_isl: bool | None = None
+    enable_prefix_caching: bool | None = None
     async_scheduling: bool | None = None
     watermark: Annotated[Number, Field(ge=0, le=1)] | None = None
     kv_cache_dtype: str | None = None

@@ -57,6 +57,11 @@ def resolve_replica(scenario: Scenario) -> ReplicaSetup:
     model, accelerator = load_model(scenario.model), load_accelerator(pool.accelerator)
     parallelism = Parallelism(pool.tensor_parallel, pool.pipeline_parallel, pool.data_parallel, pool.expert_parallel)
     check_parallelism(model, accelerator, parallelism)
+    if pool.enable_prefix_caching and pool.pipeline_parallel > 1:
+        raise ScenarioError(
+            f"this version has a prefix cache for one stage, and pipeline_parallel is {pool.pipeline_parallel};"
+            " leave enable_prefix_caching out, or split the model by tensor"
+        )
     if pool.async_scheduling and pool.pipeline_parallel > 1:
         raise ScenarioError(
             f"async_scheduling is for one stage, and pipeline_parallel is {pool.pipeline_parallel}: several batches are in flight"
@@ -73,6 +78,17 @@ def resolve_replica(scenario: Scenario) -> ReplicaSetup:
         engine = replace(engine, max_model_len=min(engine.max_model_len, capacity.capacity_tokens_per_rank))
     cost = _cost(scenario.cost, model, accelerator, parallelism, engine)
     return ReplicaSetup(model, accelerator, parallelism, engine, pool.scheduler, capacity, cost)
+
+
+def with_prefix_caching(setup: ReplicaSetup) -> ReplicaSetup:
+    """The same with a prefix cache, where scheduler and layout know one."""
+    if not knows_prefix_caching(setup):
+        return setup
+    return replace(setup, engine=replace(setup.engine, enable_prefix_caching=True))
+
+
+def knows_prefix_caching(setup: ReplicaSetup) -> bool:
+    return "enable_prefix_caching" not in unused_options(setup.scheduler) and setup.parallelism.pipeline_parallel == 1
 
 
 def check_options(pool: PoolSpec) -> None:

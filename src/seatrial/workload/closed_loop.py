@@ -3,8 +3,6 @@
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
-import numpy as np
-
 from seatrial.core.errors import WorkloadError
 from seatrial.core.request import Arrival, Arrivals, Request, Workload
 
@@ -38,7 +36,7 @@ class ClosedLoop:
         self._concurrency = concurrency
         self._think_time = think_time
         self._until = float("inf") if until is None else until
-        self._queue: Iterator[tuple[int, int, int]] = iter(())
+        self._queue: Iterator[Arrival] = iter(())
         self._last_time, self._num_at_once = -1.0, 0
 
     @property
@@ -50,16 +48,15 @@ class ClosedLoop:
         self._queue = _requests(self._source)
         self._last_time, self._num_at_once = -1.0, 0
         # all users at once, so that no follow-up can overtake a first request
-        first = np.array(list(islice(self._queue, self._concurrency)), np.int64).reshape(-1, 3)
-        pieces = (first[start : start + 65_536] for start in range(0, len(first), 65_536))
-        return (Arrivals(piece[:, 0], np.zeros(len(piece)), piece[:, 1], piece[:, 2]) for piece in pieces)
+        first = list(islice(self._queue, self._concurrency))
+        return (Arrivals.of(first[start : start + 65_536]) for start in range(0, len(first), 65_536))
 
     def follow_ups(self, row: int, finish_time: float) -> Sequence[Arrival]:
         time = finish_time + self._think_time
         if time > self._until:
             return ()
         self._notice_a_standstill(time)
-        return tuple(Arrival(Request(row, time, prompt), output) for row, prompt, output in islice(self._queue, 1))
+        return tuple(Arrival(request._replace(arrival_time=time), output) for request, output in islice(self._queue, 1))
 
     def _notice_a_standstill(self, time: float) -> None:
         """An endless loop whose requests are all rejected, without think time, would never get past this moment."""
@@ -72,7 +69,8 @@ class ClosedLoop:
             )
 
 
-def _requests(workload: Workload) -> Iterator[tuple[int, int, int]]:
-    """Row, prompt and output length of each."""
+def _requests(workload: Workload) -> Iterator[Arrival]:
     for chunk in workload.chunks():
-        yield from zip(chunk.row.tolist(), chunk.num_prompt_tokens.tolist(), chunk.num_output_tokens.tolist())
+        columns = (chunk.row.tolist(), chunk.num_prompt_tokens.tolist(), chunk.num_output_tokens.tolist())
+        for row, num_prompt, num_output, prefix in zip(*columns, chunk.each_prefix()):
+            yield Arrival(Request(row, 0.0, num_prompt, prefix=prefix), num_output)

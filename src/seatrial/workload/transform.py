@@ -181,7 +181,7 @@ class Extent:
 def first(chunk: Arrivals, most: int) -> Arrivals:
     if len(chunk) <= most:
         return chunk
-    return Arrivals(chunk.row[:most], chunk.arrival_time[:most], chunk.num_prompt_tokens[:most], chunk.num_output_tokens[:most])
+    return chunk.part(slice(most))
 
 
 def open_loop(workload: Workload, what: str) -> Workload:

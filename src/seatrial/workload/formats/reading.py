@@ -1,6 +1,7 @@
 """One pass through a trace: batches of a file become checked arrivals."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -8,7 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from seatrial.core.errors import WorkloadError
-from seatrial.core.request import Arrivals
+from seatrial.core.request import Arrivals, Prefixes
 from seatrial.workload.formats.clock import Clock
 from seatrial.workload.formats.detect import Source
 from seatrial.workload.formats.layout import ARRIVAL_UNITS, TIDY_SCHEMA, ArrowArray
@@ -17,6 +18,9 @@ from seatrial.workload.formats.values import Cells, id_lists, numbers, texts, wh
 
 WHOLE = {"turn_index": (0, 2**31 - 1), "parent_row": (0, 2**53), "prefix_block_tokens": (1, 2**31 - 1)}
 """The lowest and highest value of our columns of optional whole numbers."""
+
+
+PREFIXES = ("prefix_block_tokens", "prefix_hash_ids")
 
 
 class Piece(NamedTuple):
@@ -104,6 +108,19 @@ class Reading:
             self.rows_differ = bool((numbers(cells["row"]).values != cells["row"].row).any())
         except WorkloadError:
             self.rows_differ = True
+
+
+def with_prefixes(piece: Piece, prefix_block_tokens: int | None) -> Arrivals:
+    """The piece's arrivals, and how their prompts begin where the file says it."""
+    arrivals, cells = piece
+    if "prefix_hash_ids" not in cells or cells["prefix_hash_ids"].values.null_count == len(arrivals):
+        return arrivals
+    sizes = optional_whole(cells["prefix_block_tokens"], *WHOLE["prefix_block_tokens"]) if "prefix_block_tokens" in cells else None
+    found = prefixes(cells["prefix_hash_ids"], sizes, prefix_block_tokens)
+    ids = found["prefix_hash_ids"]
+    lengths = ids.value_lengths().fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
+    block_tokens = found["prefix_block_tokens"].fill_null(1).to_numpy(zero_copy_only=False).astype(np.int64)
+    return replace(arrivals, prefixes=Prefixes(block_tokens, np.concatenate(([0], np.cumsum(lengths))), ids.flatten().to_numpy()))
 
 
 def tidy_table(piece: Piece, prefix_block_tokens: int | None) -> pa.Table:
