@@ -1,6 +1,7 @@
 """How fast the engine goes: requests and steps per second of wall time, and the most memory, on one core.
 
     python benchmarks/engine.py [--trace FILE] [--num-requests N] [--rate R] [--repeats K] [--naive ROWS]
+        [--enable-prefix-caching]
 
 Llama-3.1-8B on one H100 under `vllm-v1`. With `--trace` the trace is repeated end to end, at its own rate or rescaled to `--rate`;
 without one, chat-like traffic is generated. Metrics are kept as `seatrial run` keeps them. `--naive` also times the tests' naive
@@ -43,10 +44,11 @@ def main() -> None:
     parser.add_argument("--rate", type=float)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--scheduler", default="vllm-v1")
+    parser.add_argument("--enable-prefix-caching", action="store_true")
     parser.add_argument("--naive", type=int, default=0, metavar="ROWS")
     options = parser.parse_args()
     for _ in range(options.repeats):
-        measure(workload(options), options.scheduler)
+        measure(workload(options), options.scheduler, enable_prefix_caching=options.enable_prefix_caching)
     print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
     if options.naive:
         compare_with_naive(workload(options), options.naive)
@@ -62,14 +64,14 @@ def workload(options: argparse.Namespace) -> Workload:
     return repeated(trace, options.num_requests)
 
 
-def engine() -> tuple[RooflineCost, EngineConfig, int]:
+def engine(*, enable_prefix_caching: bool = False) -> tuple[RooflineCost, EngineConfig, int]:
     model, accelerator = load_model("llama-3.1-8b"), load_accelerator("h100_sxm")
-    config = engine_config(model, accelerator, ALONE)
+    config = engine_config(model, accelerator, ALONE, enable_prefix_caching=enable_prefix_caching)
     return RooflineCost(model, accelerator, ALONE, config), config, kv_capacity(model, accelerator, ALONE, config).num_blocks
 
 
-def measure(requests: Workload, scheduler: str) -> EngineTotals:
-    cost, config, num_blocks = engine()
+def measure(requests: Workload, scheduler: str, *, enable_prefix_caching: bool = False) -> EngineTotals:
+    cost, config, num_blocks = engine(enable_prefix_caching=enable_prefix_caching)
     replica = make_replica(cost, make_scheduler(scheduler, config), config, num_blocks)
     tally = Tally()
     recorder = Recorder(tally.add, tally.add_gaps)
@@ -81,7 +83,8 @@ def measure(requests: Workload, scheduler: str) -> EngineTotals:
     print(
         f"{count} requests, {totals.num_steps} steps in {wall:.2f} s wall, {cpu:.2f} s cpu:"
         f" {count / wall:,.0f} requests/s ({count / cpu:,.0f} per cpu second), {totals.num_steps / wall:,.0f} steps/s;"
-        f" simulated {replica.now:,.0f} s, TTFT p99 {tally.sketches['ttft'].quantile(0.99):.3g} s, {totals.num_preemptions} preemptions"
+        f" simulated {replica.now:,.0f} s, TTFT p99 {tally.sketches['ttft'].quantile(0.99):.3g} s, {totals.num_preemptions} preemptions,"
+        f" {tally.num_cached_tokens / max(1, tally.num_prompt_tokens):.1%} of prompt tokens found cached"
     )
     return totals
 
