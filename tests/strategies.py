@@ -4,6 +4,7 @@ A choice that does nothing special stands first among its kind, so that a failur
 """
 
 from dataclasses import replace
+from itertools import accumulate
 from typing import NamedTuple
 
 from hypothesis import strategies as st
@@ -54,6 +55,31 @@ def caching_cases(draw: st.DrawFn, *, max_rows: int = 12) -> Case:
     known = st.sampled_from(draw(st.lists(ids, min_size=1, max_size=3)))
     rows = [row._replace(ids=draw(known if draw(st.booleans()) else ids)[: -(-row.prompt // size)]) for row in case.rows]
     return case._replace(rows=rows, config=replace(case.config, enable_prefix_caching=True, prefix_block_tokens=size))
+
+
+@st.composite
+def cruising_cases(draw: st.DrawFn, *, max_rows: int = 60) -> Case:
+    """One whose requests mostly start whole in the next step, several at once, but now and then just fail to."""
+    is_dyadic = draw(st.booleans())
+    unit = 1 / 64 if is_dyadic else ARRIVAL_UNIT
+    gaps = st.sampled_from([0, 0, 1, 1, 2, 3, 5, 8, 13, 40])
+    drawn = draw(st.lists(st.tuples(gaps, LENGTHS, LENGTHS), min_size=max_rows // 2, max_size=max_rows))
+    moments = accumulate(gap for gap, _, _ in drawn)
+    rows = [Row(moment * unit, prompt, output) for moment, (_, prompt, output) in zip(moments, drawn)]
+    block_size = draw(BLOCK_SIZES)
+    longest = max(row.prompt + row.output for row in rows)
+    few = st.integers(1, 6)
+    config = Config(
+        "vllm-v1",
+        num_blocks=draw(st.sampled_from([1000, draw(few) * -(-longest // block_size) + draw(st.integers(0, 3))])),
+        block_size=block_size,
+        max_num_seqs=draw(st.sampled_from([256, draw(few) + 2])),
+        max_num_batched_tokens=draw(st.sampled_from([4096, draw(few) * max(row.prompt for row in rows) + draw(st.integers(0, 3))])),
+        max_model_len=longest - draw(st.sampled_from([0, 0, 1])),
+        long_prefill_token_threshold=draw(st.sampled_from([None, None, 32, 17])),
+        scheduler_reserve_full_isl=draw(st.booleans()),
+    )
+    return Case(rows, config, draw(dyadic_costs() if is_dyadic else irregular_costs()), None, is_dyadic)
 
 
 @st.composite

@@ -15,16 +15,20 @@ from seatrial.core.record import GapRuns, RequestRecords, Status
 from seatrial.core.request import Arrival, Prefix, Request, Workload
 from seatrial.policy.schedulers import make_scheduler
 from seatrial.sim.audit import Audit
+from seatrial.sim.cruise import cruise
 from seatrial.sim.pipeline import make_replica
 from seatrial.sim.recorder import Recorder
 from seatrial.sim.simulate import simulate
 from seatrial.testing.workloads import Given
 from seatrial.workload.closed_loop import closed_loop
-from strategies import Case, caching_cases, cases
+from strategies import Case, caching_cases, cases, cruising_cases
+
+
+PIECE = 64  # tokens of context
 
 
 class Windowed:
-    """The case's affine cost, with the sliding-window sums made to count."""
+    """The case's affine cost, with the sliding-window sums made to count, and in half of all cases a jump at every `PIECE` of context."""
 
     request_overhead = RequestOverhead(0.0, 0.0)
 
@@ -32,19 +36,20 @@ class Windowed:
         self.cost = case.cost
         self.attention_window = case.window
         self.is_broken = case.config.block_size % 2 == 0
+        self.per_piece = case.cost.base / 8 if self.is_broken else 0.0
         self.per_window_context = case.cost.per_context_token / 2 if case.window else 0.0
 
     def step_time(self, batch: Batch) -> float:
         windows = batch.window_pairs + batch.window_prompt_context + batch.window_decode_context
-        return self.cost(Sums(*batch)) + self.per_window_context * windows
+        pieces = batch.decode_context // PIECE
+        return self.cost(Sums(*batch)) + self.per_window_context * windows + self.per_piece * pieces
 
     def decode_law(self, num_decodes: int, context: int) -> DecodeLaw:
         cost = self.cost
-        law = DecodeLaw(cost.base + cost.per_decode * num_decodes, cost.per_context_token, self.per_window_context)
-        if not self.is_broken:
-            return law
-        low = context // 64 * 64  # pieces between which nothing changes, to see that pieces are respected
-        return law._replace(min_context=low, max_context=low + 64)
+        low = context // PIECE * PIECE
+        base = cost.base + cost.per_decode * num_decodes + self.per_piece * (low // PIECE)
+        law = DecodeLaw(base, cost.per_context_token, self.per_window_context)
+        return law._replace(min_context=low, max_context=low + PIECE - 1) if self.is_broken else law
 
 
 def sail(case: Case, workload: Workload | None = None) -> tuple[dict[int, tuple], np.ndarray, Recorder]:
@@ -134,6 +139,20 @@ def test_the_engine_equals_the_naive_reference(scheduler):
     hunt(cases(scheduler), 400)
 
 
+def test_cruising_equals_the_naive_reference(monkeypatch):
+    cruised = []
+
+    def counted(replica, arrivals, place):
+        reached = cruise(replica, arrivals, place)
+        cruised.append(reached - place)
+        return reached
+
+    monkeypatch.setattr("seatrial.sim.simulate.cruise", counted)
+    hunt(cruising_cases(), 300)
+    assert sum(cruised) > 300 * 10  # of 30 to 60 requests a case
+    assert max(cruised) > 20
+
+
 def test_a_prefix_cache_equals_the_naive_reference():
     hunt(caching_cases(), 600)
 
@@ -170,6 +189,11 @@ def test_a_closed_loop_with_a_prefix_cache_equals_the_naive_reference(case, conc
 @pytest.mark.slow
 def test_a_prefix_cache_equals_the_naive_reference_over_a_long_hunt():
     hunt(caching_cases(max_rows=40), 2000)
+
+
+@pytest.mark.slow
+def test_cruising_equals_the_naive_reference_over_a_long_hunt():
+    hunt(cruising_cases(max_rows=120), 1000)
 
 
 @pytest.mark.slow
