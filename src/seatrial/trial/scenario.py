@@ -29,6 +29,7 @@ class PoolSpec(Spec):
     data_parallel: Count = 1
     expert_parallel: bool = False
     scheduler: str = "vllm-v1"
+    quantization: str | None = None
     max_num_seqs: Count | None = None
     max_num_batched_tokens: Count | None = None
     max_model_len: Count | None = None

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, fields, replace
 
 from seatrial.catalog import load_accelerator, load_model
+from seatrial.catalog.requantize import quantized
 from seatrial.core.accelerator import Accelerator
 from seatrial.core.deployment import EngineConfig, Parallelism
 from seatrial.core.errors import ScenarioError, nearest
@@ -52,9 +53,15 @@ class ReplicaSetup:
 
 def resolve_replica(scenario: Scenario) -> ReplicaSetup:
     """Look everything up. What does not exist, cannot be or does not fit is refused here."""
-    pool = scenario.pool
+    return resolve_pool(scenario.model, scenario.pool, scenario.cost)
+
+
+def resolve_pool(model_name: str, pool: PoolSpec, cost_text: str = "roofline") -> ReplicaSetup:
+    """The same, of a scenario's parts."""
     check_options(pool)
-    model, accelerator = load_model(scenario.model), load_accelerator(pool.accelerator)
+    model, accelerator = load_model(model_name), load_accelerator(pool.accelerator)
+    if pool.quantization is not None:
+        model = quantized(model, pool.quantization)
     parallelism = Parallelism(pool.tensor_parallel, pool.pipeline_parallel, pool.data_parallel, pool.expert_parallel)
     check_parallelism(model, accelerator, parallelism)
     if pool.enable_prefix_caching and pool.pipeline_parallel > 1:
@@ -76,7 +83,7 @@ def resolve_replica(scenario: Scenario) -> ReplicaSetup:
     if parallelism.data_parallel > 1:
         # the blocks of all ranks are one number to the engine, but a sequence lives on one rank
         engine = replace(engine, max_model_len=min(engine.max_model_len, capacity.capacity_tokens_per_rank))
-    cost = _cost(scenario.cost, model, accelerator, parallelism, engine)
+    cost = _cost(cost_text, model, accelerator, parallelism, engine)
     return ReplicaSetup(model, accelerator, parallelism, engine, pool.scheduler, capacity, cost)
 
 
