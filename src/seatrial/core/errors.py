@@ -5,7 +5,8 @@
     ├── ScenarioError    a scenario file or flag that says something impossible
     ├── WorkloadError    a trace or generator that cannot be read or run
     ├── PolicyError      a scheduler (later: router ...) that is unknown or answers nonsense
-    └── CapacityError    a model that does not fit where it was put
+    ├── CapacityError    a model that does not fit where it was put
+    └── PointsError      a file of measured points, or what goes with it, that cannot be used
 
 Every message says what was given, what is allowed and what to try. The command line prints it and exits with 2.
 """
@@ -35,6 +36,10 @@ class PolicyError(SeatrialError, ValueError):
 
 
 class CapacityError(SeatrialError, ValueError):
+    pass
+
+
+class PointsError(SeatrialError, ValueError):
     pass
 
 

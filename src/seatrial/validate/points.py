@@ -1,0 +1,96 @@
+"""Measured points from a CSV file, every row checked on the way in."""
+
+import csv
+from collections.abc import Iterable, Mapping, Sequence
+from math import isfinite
+from pathlib import Path
+
+from seatrial.core.errors import PointsError, nearest
+from seatrial.validate.point import METRICS, NUMBERS, REQUIRED, TEXTS, Point
+
+Row = Mapping[str, str]
+
+WHAT = "a points file is CSV with a header, and a row per measured point"
+MEASURED = tuple(column.name for column in METRICS.values())
+NOT_READ = frozenset(
+    ("split source_ref licence seed tpot_as_published_ms total_tok_per_s out_tok_per_s_per_gpu itl_p90_ms itl_p98_ms").split()
+    + [f"{name}_{quantile}_ms" for name in ("ttft", "tpot", "e2e") for quantile in ("p50", "p90", "p95", "p99")]
+)
+"""Columns of the schema that nothing here needs; others that are not known are worth a word."""
+
+
+def read_points(file: Path) -> list[Point]:
+    """All points of a file, in its order. A PointsError says what is wrong with the first row or column that is."""
+    columns, rows = read_csv(file)
+    check_columns(file, columns)
+    if not rows:
+        raise PointsError(f"{file} has a header and no row; {WHAT}")
+    points = [to_point(file, number, row) for number, row in enumerate(rows, 1)]
+    seen: set[str] = set()
+    for number, point in enumerate(points, 1):
+        if point.point_id in seen:
+            raise PointsError(f"{file}, row {number}: the point_id {point.point_id!r} is there already; give each point its own")
+        seen.add(point.point_id)
+    return points
+
+
+def read_csv(file: Path) -> tuple[Sequence[str], list[dict[str, str]]]:
+    """The header and the rows of a CSV file, as texts."""
+    if file.exists() and not file.is_file():
+        raise PointsError(f"{file} is a directory, a device or a pipe; {WHAT}")
+    try:
+        with file.open(newline="", encoding="utf-8-sig") as stream:
+            reader = csv.DictReader(stream, restval="", strict=True)
+            columns = [name.strip() for name in reader.fieldnames or ()]
+            reader.fieldnames = columns
+            rows = list(reader)
+    except FileNotFoundError:
+        raise PointsError(f"there is no file {file}; {WHAT}") from None
+    except (OSError, UnicodeDecodeError, csv.Error) as problem:
+        raise PointsError(f"{file} cannot be read ({problem}); {WHAT}") from None
+    for number, row in enumerate(rows, 1):
+        if None in row:
+            raise PointsError(f"{file}, row {number}: it has more cells than the {len(columns)} columns; quote texts that hold commas")
+    return columns, rows
+
+
+def unknown_columns(columns: Iterable[str]) -> list[str]:
+    """Those that no points file has."""
+    return sorted(name for name in columns if name not in {*TEXTS, *NUMBERS, *MEASURED, *NOT_READ})
+
+
+def check_columns(file: Path, columns: Sequence[str]) -> None:
+    if not columns:
+        raise PointsError(f"{file} is empty; {WHAT}")
+    if twice := sorted({name for name in columns if columns.count(name) > 1}):
+        raise PointsError(f"{file} has the column {twice[0]!r} twice; leave one out")
+    for name in REQUIRED:
+        if name not in columns:
+            raise PointsError(f"{file} has no column {name!r}, which every point needs; its columns: {nearest(name, columns)}")
+    if not set(MEASURED) & set(columns):
+        raise PointsError(f"{file} has no measured column, so there is nothing to compare; give one of {', '.join(MEASURED)}")
+
+
+def to_point(file: Path, number: int, row: Row) -> Point:
+    for name in REQUIRED:
+        if not row[name].strip() and name == "point_id":
+            raise PointsError(f"{file}, row {number}: {name} is empty; every point needs one")
+    texts = {name: row[name].strip() for name in TEXTS if row.get(name, "").strip()}
+    numbers = {name: to_number(file, number, name, row[name]) for name in NUMBERS if row.get(name, "").strip()}
+    measured = {
+        metric: to_number(file, number, column.name, row[column.name]) * column.factor
+        for metric, column in METRICS.items()
+        if row.get(column.name, "").strip()
+    }
+    names = {name: texts.pop(name, "") for name in REQUIRED}
+    return Point(names["point_id"], names["model"], names["gpu"], measured, **texts, **numbers)  # type: ignore[arg-type]  # by their names
+
+
+def to_number(file: Path, number: int, column: str, text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not isfinite(value) or value < 0:
+        raise PointsError(f"{file}, row {number}: {column} is {text.strip()!r}; it must be a number, 0 or more, or empty")
+    return value
