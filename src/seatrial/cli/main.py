@@ -32,6 +32,10 @@ COMMANDS = {
         "seatrial.cli.explain:explain",
         "Say where the milliseconds of a step go, and why the KV cache is as large as it is.",
     ),
+    "validate": (
+        "seatrial.cli.validate:validate",
+        "Simulate measured points as they were, and say how far off the predictions are.",
+    ),
     "workload describe": (
         "seatrial.cli.workload_describe:describe",
         "Rate, bursts, lengths, sessions and shared prefixes of a trace, and the generator that resembles it best.",
@@ -73,8 +77,8 @@ def main(tokens: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         forget_stdout()
         return READER_GONE
-    except KeyboardInterrupt:
-        fail("interrupted; no file was left half written")
+    except KeyboardInterrupt as interrupt:
+        fail(str(interrupt) or "interrupted; no file was left half written")
         return INTERRUPTED
     except OSError as problem:
         if problem.filename is None:

@@ -13,15 +13,18 @@ FILE = Path(__file__).parent / "data" / "assumptions.yaml"
 
 
 class Assumption(Spec):
-    """`set` holds for the points each of whose columns in `when` contains that text, whatever its case. What a point states itself wins."""
+    """`set` holds for the points each of whose columns in `when` contains that text, whatever its case. What a point states itself wins.
+
+    Without `when` it is code that decides where it is made.
+    """
 
     name: str
-    when: dict[str, str]
-    set: dict[str, str | int | float | bool]
+    when: dict[str, str] | None = None
+    set: dict[str, str | int | float | bool] = {}  # noqa: RUF012  # pydantic copies it
     why: str
 
     def holds(self, point: Point) -> bool:
-        return all(text.lower() in getattr(point, column).lower() for column, text in self.when.items())
+        return self.when is not None and all(text.lower() in getattr(point, column).lower() for column, text in self.when.items())
 
 
 class Answers:

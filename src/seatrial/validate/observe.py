@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from seatrial.core.batch import RequestOverhead, StepCost
 from seatrial.core.record import GapRuns, RequestRecords, Status
 from seatrial.metrics.sketch import QuantileSketch
-from seatrial.sim.pipeline import make_replica
 from seatrial.policy.schedulers import make_scheduler
+from seatrial.sim.pipeline import make_replica
 from seatrial.sim.recorder import Recorder
 from seatrial.sim.simulate import simulate
 from seatrial.trial.setup import ReplicaSetup
@@ -104,7 +104,8 @@ class Reading(Mapping[str, float]):
         else:
             several = self._output > 1
             self._tpot = (self._e2e - self._ttft)[several] / (self._output[several] - 1)
-        last = seen.finish_time[answered].max(initial=-np.inf)
+        given_up = np.inf if window.client_timeout is None else seen.arrival_time + window.client_timeout
+        last = np.fmin(seen.finish_time, given_up)[chosen & seen.completed].max(initial=-np.inf)
         self.duration = float(last - seen.arrival_time[chosen].min())
 
     def __getitem__(self, name: str) -> float:

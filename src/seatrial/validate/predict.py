@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from seatrial.core.batch import StepCost
 from seatrial.core.errors import SeatrialError
+from seatrial.cost import RooflineCost
 from seatrial.trial.setup import ReplicaSetup, resolve_pool
 from seatrial.validate.experiment import Experiment
 from seatrial.validate.observe import Reading, observe
@@ -24,6 +25,7 @@ class Prediction(NamedTuple):
     figures: dict[str, float]
     num_completed: int = 0
     reason: str = ""
+    provenance: str = ""
 
 
 def predict(experiments: Iterable[Experiment], cost: CostOf | None = None) -> dict[str, Prediction]:
@@ -49,8 +51,13 @@ def predict_one(experiment: Experiment, cost: CostOf | None = None) -> list[Pred
             predictions.append(Prediction(point_id, {}, reason=str(reason)))
             continue
         figures = {name: value for name, value in reading.items() if isfinite(value)}
-        predictions.append(Prediction(point_id, figures, reading.num_completed))
+        predictions.append(Prediction(point_id, figures, reading.num_completed, provenance=provenance(setup)))
     return predictions
+
+
+def provenance(setup: ReplicaSetup) -> str:
+    """What the times of this replica's steps rest on."""
+    return "roofline" if isinstance(setup.cost, RooflineCost) else "affine"
 
 
 @lru_cache(maxsize=512)

@@ -103,8 +103,9 @@ def stage_phases(traffic: Stages, seed: int) -> Iterator[Phase]:
 def rescaled_times(seed: int, first: int, count: int, duration: float) -> NDArray[np.float64]:
     """Exponential gaps that add up to the duration; the first request comes at once."""
     gaps = -np.log(uniforms(seed, "gaps", first, count))
-    times = np.cumsum(gaps) * (duration / gaps.sum())
-    return times - times[0]
+    times: NDArray[np.float64] = np.cumsum(gaps) * (duration / gaps.sum())
+    times -= times[0]
+    return times
 
 
 def prompt_lengths(traffic: Stages, seed: int) -> Integers:

@@ -1,8 +1,10 @@
 """Which requests a point's client sent, as values: enough to make them again."""
 
+import hashlib
 import json
 import re
 from dataclasses import dataclass
+from functools import cache
 from math import ceil, floor
 from pathlib import Path
 
@@ -79,6 +81,7 @@ class Recorded:
     """
 
     file: str
+    digest: str  # of its content
     num_requests: int
     prompts: Prompts | None = None
     share: tuple[int, int] = (0, 1)
@@ -172,7 +175,7 @@ def recorded(point: Point, answers: Answers, folders: tuple[Path, ...], *, must_
     if served := re.search(r"served output tokens (\d+)", point.notes):
         scale = int(served.group(1)) / output
         answers.note("natural-stop")
-    return Recorded(str(file), num_requests, prompts_of(point), which, scale)
+    return Recorded(str(file), digest_of(file), num_requests, prompts_of(point), which, scale)
 
 
 def located(name: str, folders: tuple[Path, ...]) -> Path | None:
@@ -181,6 +184,12 @@ def located(name: str, folders: tuple[Path, ...]) -> Path | None:
     return next((place.resolve() for place in places if place.is_file()), None)
 
 
+@cache
+def digest_of(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()[:16]
+
+
+@cache
 def requests_in(file: Path, which: int, of: int) -> tuple[int, int]:
     """How many of a file's requests one of several replicas gets in turn, and their output tokens."""
     import pyarrow.parquet as pq  # only who has recorded requests waits for it

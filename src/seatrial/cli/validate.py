@@ -1,0 +1,90 @@
+"""`seatrial validate`: measured points simulated as they were, and how far off the predictions are."""
+
+import os
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from seatrial.cli.flags import Json
+from seatrial.cli.output import note, print_json, progress, show
+from seatrial.cli.scenario_flags import Count, whole
+from seatrial.validate.directory import JOURNAL, opened, write_results
+from seatrial.validate.experiment import prepare
+from seatrial.validate.names import read_names
+from seatrial.validate.peers import read_peers
+from seatrial.validate.points import read_csv, read_points, unknown_columns
+from seatrial.validate.sweep import Journal, sweep
+from seatrial.validate.validation import chosen, compare
+
+Points = Annotated[Path, Parameter(help="CSV with a row per measured point; docs/validate.md has the columns")]
+Requests = Annotated[Path | None, Parameter(help="where recorded requests are; without it, beside the points")]
+Predictions = Annotated[Path | None, Parameter(help="other simulators' predictions; without it, peer_predictions.csv beside the points")]
+Mapping = Annotated[Path | None, Parameter(help="YAML that says what unknown accelerators and models are in the catalogue's words")]
+Where = Annotated[tuple[str, ...], Parameter(help="COLUMN=VALUE[,VALUE]: only such points; * stands for anything; once for each column")]
+Out = Annotated[Path | None, Parameter(help="a directory for the tables and plots; what is finished in it is not run again")]
+Seed = Annotated[int, Parameter(converter=whole(0), help="of arrivals and lengths that are drawn")]
+
+
+def validate(
+    points: Points,
+    /,
+    *,
+    requests: Requests = None,
+    predictions: Predictions = None,
+    mapping: Mapping = None,
+    where: Where = (),
+    limit: Annotated[int | None, Count, Parameter(help="the first so many points")] = None,
+    out: Out = None,
+    json: Json = False,
+    jobs: Annotated[int | None, Count, Parameter(help="processes; without it, one for each core")] = None,
+    seed: Seed = 0,
+) -> None:
+    measured = read_points(points)
+    names = read_names(mapping)
+    for column in unknown_columns(read_csv(points)[0]):
+        note(f"{points} has a column {column!r} that nothing here reads")
+    beside = points.parent / "peer_predictions.csv"
+    peers_file = predictions if predictions is not None else beside if beside.is_file() else None
+    if requests is not None and not requests.is_dir():
+        note(f"--requests {requests} is no directory; points with recorded requests are skipped")
+    asked = chosen(measured, where, limit)
+    prepared = prepare(asked, names=names, requests=places(points, requests), must_find=requests is not None, seed=seed)
+    peers = read_peers(peers_file, asked) if peers_file is not None else {}
+    with ExitStack() as stack:
+        folder = opened(out) if out is not None else None
+        journal = stack.enter_context(closing(Journal(folder / JOURNAL))) if folder is not None else None
+        bar = stack.enter_context(progress("simulating", sum(experiment.effort for experiment in prepared.experiments)))
+        try:
+            found = sweep(prepared.experiments, jobs=jobs or os.cpu_count() or 1, journal=journal, progress=bar)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(interrupted(journal, len(prepared.experiments))) from None
+    validation = compare(asked, prepared, found, peers)
+    if folder is not None:
+        from seatrial.report.parity import write_html, write_png  # draws, which others need not wait for
+
+        write_results(folder, validation)
+        write_png(validation, folder / "parity.png")
+        write_html(validation, folder / "validation.html")
+    if json:
+        print_json(validation.as_dict())
+        return
+    from seatrial.report.validation_report import validation_report  # brings rich, which --json need not wait for
+
+    show(validation_report(validation))
+    if folder is not None:
+        note(f"{folder} has errors.csv, points.parquet, summary.json, parity.png and validation.html")
+
+
+def places(points: Path, requests: Path | None) -> list[Path]:
+    """Where a requests file may lie: in the directory that is given or else beside the points, or where its own path leads from there."""
+    if requests is not None:
+        return [requests, requests.parent, requests.parent.parent, requests.parent / "traces", requests.parent.parent / "traces"]
+    return [points.parent, points.parent / "requests", points.parent.parent, points.parent.parent / "traces"]
+
+
+def interrupted(journal: Journal | None, num_experiments: int) -> str:
+    if journal is None:
+        return "interrupted; without --out DIR nothing is kept, with it the same command goes on where it was"
+    return f"interrupted with {len(journal.predictions):,} of {num_experiments:,} runs finished; the same command goes on from there"

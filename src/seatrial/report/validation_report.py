@@ -1,0 +1,100 @@
+"""What `seatrial validate` shows people: how far off, where, beside whom, and what was left out."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from seatrial.report.tables import NOTHING, heading, paragraph, table
+from seatrial.validate.accuracy import Error
+from seatrial.validate.validation import Validation
+
+SHOWN = ("ttft_mean", "tpot_mean", "e2e_mean", "output_tokens_per_s")
+"""The metrics of the tables by group; --json and errors.csv have all."""
+GROUPINGS_SHOWN = ("gpu", "model", "engine", "source", "trust", "saturated")
+ROWS_SHOWN = 12
+REASONS_SHOWN = 12
+NOTE = "Percentage errors over points: median and p90 of their size, and the signed median (above 0: too much)."
+HEADS = ("ttft", "tpot", "e2e", "out tok/s")
+
+
+def validation_report(validation: Validation) -> RenderableType:
+    return Group(*_parts(validation))
+
+
+def _parts(validation: Validation) -> Iterator[RenderableType]:
+    simulated = len(validation.points)
+    yield Text(f"{validation.num_points:,} points: {simulated:,} simulated, {len(validation.skipped):,} skipped", style="bold")
+    if simulated:
+        yield errors_table(validation.errors)
+        yield paragraph(NOTE, style="dim")
+        groups = validation.groups()
+        yield heading("median / p90 % by group")
+        for grouping in GROUPINGS_SHOWN:
+            yield from group_table(grouping, groups[grouping])
+    if beside := validation.beside_peers():
+        yield heading("other simulators, and ours on the same figures: median / p90 %")
+        yield peers_table(beside)
+    if validation.skipped:
+        yield heading("skipped")
+        yield from skipped_lines(validation)
+    if validation.assumed:
+        names = ", ".join(f"{name} ({count:,})" for name, count in validation.assumed.items())
+        yield heading("assumed where a source is silent")
+        yield paragraph(f"{names}; docs/validate.md says what and why.", style="dim")
+
+
+def errors_table(found: Mapping[str, Error]) -> Table:
+    made = table("<metric", "points", "median %", "p90 %", "signed %")
+    for metric, error in found.items():
+        made.add_row(metric, f"{error.n:,}", percent(error.median_ape_pct), percent(error.p90_ape_pct), signed(error.median_signed_pct))
+    return made
+
+
+def group_table(grouping: str, groups: Mapping[str, Mapping[str, Error]]) -> Iterator[RenderableType]:
+    """Those with the most points; a grouping with one value says nothing new."""
+    if len(groups) < 2:
+        return
+    made = table(f"<{grouping}", *HEADS)
+    for value, found in list(groups.items())[:ROWS_SHOWN]:
+        made.add_row(shortened(value, 25), *(both(found.get(metric)) for metric in SHOWN))
+    yield made
+    if len(groups) > ROWS_SHOWN:
+        yield paragraph(f"and {len(groups) - ROWS_SHOWN} more; --json and errors.csv have all", style="dim")
+
+
+def peers_table(beside: list[tuple[str, dict[str, Error], dict[str, Error]]]) -> Table:
+    made = table("<simulator", "<metric", "figures", "theirs", "ours")
+    for simulator, theirs, ours in beside:
+        for metric, error in theirs.items():
+            made.add_row(shortened(simulator, 24), metric, f"{error.n:,}", both(error), both(ours.get(metric)))
+            simulator = ""
+    return made
+
+
+def skipped_lines(validation: Validation) -> Iterator[RenderableType]:
+    reasons = Counter(skipped.reason for skipped in validation.skipped).most_common()
+    for reason, count in reasons[:REASONS_SHOWN]:
+        yield paragraph(reason, label=f"{count:6,}  ")
+    if rest := reasons[REASONS_SHOWN:]:
+        count = sum(count for _, count in rest)
+        yield paragraph(f"for {len(rest)} other reasons; --json lists every point", label=f"{count:6,}  ", style="dim")
+
+
+def both(error: Error | None) -> str:
+    return NOTHING if error is None else f"{percent(error.median_ape_pct)} / {percent(error.p90_ape_pct)}"
+
+
+def percent(value: float) -> str:
+    """Of at most five letters: what is above 999 % is wrong, however much."""
+    return f"{value:.1f}" if value < 99.95 else f"{value:.0f}" if value < 999.5 else ">999"
+
+
+def signed(value: float) -> str:
+    return f"{'-' if value < 0 else '+'}{percent(abs(value)).removeprefix('>')}"
+
+
+def shortened(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: width - 1] + "…"
