@@ -59,7 +59,7 @@ def group_table(grouping: str, groups: Mapping[str, Mapping[str, Error]]) -> Ite
         return
     made = table(f"<{grouping}", *HEADS)
     for value, found in list(groups.items())[:ROWS_SHOWN]:
-        made.add_row(shortened(value, 25), *(both(found.get(metric)) for metric in SHOWN))
+        made.add_row(shortened(value, 22), *(both(found.get(metric)) for metric in SHOWN))
     yield made
     if len(groups) > ROWS_SHOWN:
         yield paragraph(f"and {len(groups) - ROWS_SHOWN} more; --json and errors.csv have all", style="dim")
@@ -97,4 +97,5 @@ def signed(value: float) -> str:
 
 
 def shortened(text: str, width: int) -> str:
-    return text if len(text) <= width else text[: width - 1] + "…"
+    """Both ends: names differ at either."""
+    return text if len(text) <= width else f"{text[: width // 2 - 1]}…{text[-width // 2 :]}"
