@@ -15,6 +15,7 @@ from seatrial.sim.replica import Replica
 from seatrial.trial.scenario import PoolSpec, Scenario
 
 COSTS = ("roofline", "affine")
+ReplicaCost = RooflineCost | AffineCost
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ class ReplicaSetup:
     engine: EngineConfig
     scheduler: str
     capacity: KvCapacity
-    cost: RooflineCost | AffineCost
+    cost: ReplicaCost
 
     @property
     def scheduler_engine(self) -> EngineConfig:
@@ -119,9 +120,7 @@ def resolved_pool(setup: ReplicaSetup, pool: PoolSpec) -> PoolSpec:
     return pool.model_copy(update=engine)
 
 
-def _cost(
-    text: str, model: ModelSpec, accelerator: Accelerator, parallelism: Parallelism, engine: EngineConfig
-) -> RooflineCost | AffineCost:
+def _cost(text: str, model: ModelSpec, accelerator: Accelerator, parallelism: Parallelism, engine: EngineConfig) -> ReplicaCost:
     kind, colon, terms = text.partition(":")
     if kind == "affine" and colon:
         return AffineCost.parse(terms)

@@ -1,5 +1,6 @@
 """What is assumed where a source does not say how its server or its client was set."""
 
+import re
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -13,8 +14,9 @@ FILE = Path(__file__).parent / "data" / "assumptions.yaml"
 
 
 class Assumption(Spec):
-    """`set` holds for the points each of whose columns in `when` contains that text, whatever its case. What a point states itself wins.
+    """`set` holds for the points in each of whose columns in `when` that regular expression is found, whatever its case.
 
+    What a point states itself wins.
     Without `when` it is code that decides where it is made.
     """
 
@@ -24,7 +26,9 @@ class Assumption(Spec):
     why: str
 
     def holds(self, point: Point) -> bool:
-        return self.when is not None and all(text.lower() in getattr(point, column).lower() for column, text in self.when.items())
+        return self.when is not None and all(
+            re.search(pattern, getattr(point, column), re.IGNORECASE) for column, pattern in self.when.items()
+        )
 
 
 class Answers:

@@ -1,19 +1,17 @@
 """One run of a point's system under its traffic, and what a client would have seen of it."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from seatrial.core.batch import RequestOverhead, StepCost
+from seatrial.core.batch import RequestOverhead
 from seatrial.core.record import GapRuns, RequestRecords, Status
 from seatrial.metrics.sketch import QuantileSketch
-from seatrial.policy.schedulers import make_scheduler
-from seatrial.sim.pipeline import make_replica
 from seatrial.sim.recorder import Recorder
 from seatrial.sim.simulate import simulate
-from seatrial.trial.setup import ReplicaSetup
+from seatrial.trial.setup import ReplicaCost, ReplicaSetup
 from seatrial.validate.requests import Integers, Phase
 from seatrial.validate.unsimulated import Unsimulated
 
@@ -53,11 +51,11 @@ class Observation:
     gaps: Sequence[GapRuns] = field(repr=False)
 
 
-def observe(setup: ReplicaSetup, phases: Sequence[Phase], cost: StepCost | None = None) -> Observation:
+def observe(setup: ReplicaSetup, phases: Sequence[Phase], cost: ReplicaCost | None = None) -> Observation:
     """Run the phases one after the other on one replica. Another `cost` takes the place of the setup's own."""
-    priced = setup.cost if cost is None else cost
-    scheduler = make_scheduler(setup.scheduler, setup.scheduler_engine)
-    replica = make_replica(priced, scheduler, setup.scheduler_engine, setup.capacity.num_blocks, setup.parallelism.pipeline_parallel)
+    if cost is not None:
+        setup = replace(setup, cost=cost)
+    replica = setup.make()
     records: list[RequestRecords] = []
     gaps: list[GapRuns] = []
     start = 0.0
@@ -77,7 +75,7 @@ def observe(setup: ReplicaSetup, phases: Sequence[Phase], cost: StepCost | None 
         finish_time=np.concatenate([some.finish_time for some in records])[order],
         num_output_tokens=np.concatenate([some.num_output_tokens for some in records])[order],
         completed=status == Status.COMPLETED,
-        overhead=priced.request_overhead,
+        overhead=setup.cost.request_overhead,
         gaps=gaps,
     )
 

@@ -5,17 +5,16 @@ from functools import lru_cache
 from math import isfinite
 from typing import NamedTuple
 
-from seatrial.core.batch import StepCost
 from seatrial.core.errors import SeatrialError
 from seatrial.cost import RooflineCost
-from seatrial.trial.setup import ReplicaSetup, resolve_pool
+from seatrial.trial.setup import ReplicaCost, ReplicaSetup, resolve_pool
 from seatrial.validate.experiment import Experiment
 from seatrial.validate.observe import Reading, observe
 from seatrial.validate.requests import Phase, phases_of
 from seatrial.validate.system import System
 from seatrial.validate.traffic import Traffic
 
-CostOf = Callable[[ReplicaSetup, System], StepCost]
+CostOf = Callable[[ReplicaSetup, System], ReplicaCost]
 
 
 class Prediction(NamedTuple):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from seatrial.core.errors import PointsError
 from seatrial.core.request import Arrival, Arrivals, Workload
-from seatrial.validate.traffic import Burst, Lengths, Prompts, Recorded, Stages, Traffic, Users
+from seatrial.validate.traffic import Burst, Lengths, Recorded, Stages, Traffic, Users
 from seatrial.workload.closed_loop import closed_loop
 from seatrial.workload.streams import uniforms
 
@@ -155,24 +155,3 @@ def requests_table(file: str) -> pa.Table:
 
 def integers(table: pa.Table, column: str) -> Integers:
     return np.asarray(table[column].to_numpy(), np.int64)
-
-
-# What prompts have in common
-
-BLOCK = 16  # tokens that one id of a prompt's beginning stands for
-
-
-def prefix_ids(prompts: Prompts, prompt_id: Integers, num_prompt_tokens: Integers) -> list[list[int]]:
-    """Ids of each prompt's blocks of 16 tokens: a group's first ones are alike, all others are the prompt's own.
-
-    Group and prompt follow each other in the fixed order that the client once shuffled.
-    """
-    num_shared = prompts.num_shared_tokens // BLOCK
-    width = int(num_prompt_tokens.max(initial=0)) // BLOCK + 1
-    of_group = prompts.num_distinct * width
-    ids = []
-    for which, tokens in zip((prompt_id % prompts.num_distinct).tolist(), num_prompt_tokens.tolist()):
-        num_full = tokens // BLOCK
-        shared = [of_group + which % prompts.num_groups * width + place for place in range(min(num_shared, num_full))]
-        ids.append(shared + [which * width + place for place in range(len(shared), num_full)])
-    return ids
