@@ -7,7 +7,7 @@ import pytest
 
 from seatrial.core.errors import PointsError
 from seatrial.validate.assumptions import Answers
-from seatrial.validate.requests import phases_of
+from seatrial.validate.requests import phases_of, prefixes_of
 from seatrial.validate.traffic import Burst, Lengths, Prompts, Recorded, Stages, Users, traffic_of
 from seatrial.validate.unsimulated import Unsimulated
 
@@ -45,6 +45,20 @@ def test_the_same_prompts_come_back_in_the_same_order():
     assert np.array_equal(prompt[:100], prompt[100:200])
     assert np.array_equal(prompt[:50], prompt[300:350])
     assert len(np.unique(prompt[:100])) > 30
+
+
+def test_prompts_of_a_group_begin_alike_and_end_on_their_own():
+    found = prefixes_of(Prompts(4, 2, 40), np.array([0, 2, 1, 4]), np.array([100, 100, 100, 70]))
+    first, same, other, again = (prefix.hash_ids for prefix in found.one_by_one())
+    assert len(first) == 100 // 16
+    assert first[:2] == same[:2] != other[:2]  # 40 tokens are two blocks of 16
+    assert not set(first[2:]) & set(same[2:])
+    assert again == first[: 70 // 16]  # prompt 4 of 4 is prompt 0
+
+
+def test_prompts_are_the_same_in_every_stage():
+    first, second = phases_of(Stages((10.0, 10.0), (10.0, 10.0), Lengths(500, 600), Lengths(7, 7), Prompts(100, 10, 104)), seed=0)
+    assert list(first.arrivals.each_prefix()) == list(second.arrivals.each_prefix())
 
 
 def test_closed_loop_users_start_at_once_and_draw_between_bounds():

@@ -79,6 +79,12 @@ def test_an_engine_has_a_name_with_two_numbers():
     assert named("SGLang", "") == "sglang"
 
 
+def test_steps_are_planned_ahead_where_the_engine_does_so(point):
+    assert pool_of(point(engine="vLLM", engine_version="0.15.1")).async_scheduling is True
+    assert pool_of(point(engine="vLLM", engine_version="0.12.0")).async_scheduling is None
+    assert pool_of(point(engine="vLLM", engine_version="0.15.1", pp=2.0, n_gpu=2.0, tp=1.0)).async_scheduling is None
+
+
 def test_a_stated_setting_beats_an_assumption(point):
     silent = point(engine="vLLM", source="x (NVIDIA gap-analysis run)")
     assert pool_of(silent).max_num_batched_tokens == 2048

@@ -12,8 +12,8 @@ from seatrial.validate.assumptions import Answers, read_assumptions
 from seatrial.validate.names import Names, read_names
 from seatrial.validate.observe import Window
 from seatrial.validate.point import Point
-from seatrial.validate.system import System, system_of
-from seatrial.validate.traffic import Traffic, Users, traffic_of
+from seatrial.validate.system import System, on_or_off, system_of
+from seatrial.validate.traffic import Traffic, Users, tells_prefixes, traffic_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +69,8 @@ def prepare(
         try:
             system = system_of(point, names, answers)
             traffic = traffic_of(point, answers, tuple(requests), must_find=must_find)
+            if tells_prefixes(traffic) and on_or_off(point.prefix_caching) is not False:
+                system = system.with_prefix_caching()
             window = window_of_point(point, answers)
             if not point.measured:
                 raise SeatrialError("it has no measured figure that is compared")

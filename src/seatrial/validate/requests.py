@@ -1,7 +1,7 @@
 """A point's traffic made into requests, phase by phase."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from seatrial.core.errors import PointsError
-from seatrial.core.request import Arrival, Arrivals, Workload
-from seatrial.validate.traffic import Burst, Lengths, Recorded, Stages, Traffic, Users
+from seatrial.core.request import Arrival, Arrivals, Prefixes, Workload
+from seatrial.validate.traffic import Burst, Lengths, Prompts, Recorded, Stages, Traffic, Users
 from seatrial.workload.closed_loop import closed_loop
 from seatrial.workload.streams import uniforms
 
@@ -57,7 +57,7 @@ class Listed:
 
 
 def moved(arrivals: Arrivals, seconds: float) -> Arrivals:
-    return Arrivals(arrivals.row, arrivals.arrival_time + seconds, arrivals.num_prompt_tokens, arrivals.num_output_tokens)
+    return replace(arrivals, arrival_time=arrivals.arrival_time + seconds)
 
 
 def phases_of(traffic: Traffic, seed: int) -> list[Phase]:
@@ -92,11 +92,13 @@ def stage_phases(traffic: Stages, seed: int) -> Iterator[Phase]:
         count = round(rate * duration)
         rows = np.arange(first, first + count)
         times = rescaled_times(seed, first, count, duration)
-        prompt = prompt_lengths(traffic, seed)[rows % traffic.prompts.num_distinct] if traffic.prompts else None
-        if prompt is None:
-            prompt = draw(traffic.input, seed, "input", first, count)
         output = draw(traffic.output, seed, "output", first, count)
-        yield Phase(Arrivals(rows, times, prompt, output), np.full(count, number, np.int64), gap=traffic.drain_gap)
+        if traffic.prompts is None:
+            arrivals = Arrivals(rows, times, draw(traffic.input, seed, "input", first, count), output)
+        else:
+            prompt = prompt_lengths(traffic, seed)[rows % traffic.prompts.num_distinct]
+            arrivals = Arrivals(rows, times, prompt, output, prefixes_of(traffic.prompts, rows, prompt))
+        yield Phase(arrivals, np.full(count, number, np.int64), gap=traffic.drain_gap)
         first += count
 
 
@@ -127,10 +129,13 @@ def recorded_phase(traffic: Recorded) -> Phase:
         output = np.maximum(1, np.round(output * traffic.output_scale)).astype(np.int64)
     if "prompt_id" in table.column_names:
         prompt = completed_lengths(prompt, integers(table, "prompt_id"))
-    times = table["arrival_s"].to_numpy()
-    order = np.argsort(times, kind="stable")
+    order = np.argsort(table["arrival_s"].to_numpy(), kind="stable")
+    arrivals = Arrivals(np.arange(count), table["arrival_s"].to_numpy()[order], np.maximum(prompt, 1)[order], np.maximum(output, 1)[order])
+    if traffic.prompts is not None and "prompt_id" in table.column_names:
+        which_prompt = integers(table, "prompt_id")[order]
+        arrivals = replace(arrivals, prefixes=prefixes_of(traffic.prompts, which_prompt, arrivals.num_prompt_tokens))
     stage = integers(table, "stage") if "stage" in table.column_names else np.zeros(count, np.int64)
-    return Phase(Arrivals(np.arange(count), times[order], np.maximum(prompt, 1)[order], np.maximum(output, 1)[order]), stage[order])
+    return Phase(arrivals, stage[order])
 
 
 def completed_lengths(prompt: Integers, prompt_id: Integers) -> Integers:
@@ -155,3 +160,24 @@ def requests_table(file: str) -> pa.Table:
 
 def integers(table: pa.Table, column: str) -> Integers:
     return np.asarray(table[column].to_numpy(), np.int64)
+
+
+# What prompts have in common
+
+BLOCK = 16  # tokens that one id of a prompt's beginning stands for
+MOST_BLOCKS = 1 << 20  # of one prompt, so that ids are the same in every phase
+
+
+def prefixes_of(prompts: Prompts, prompt_id: Integers, num_prompt_tokens: Integers) -> Prefixes:
+    """How each of these prompts begins. A group's first blocks are alike, all others are the prompt's own.
+
+    Groups take turns among the prompts: in which order the client once shuffled them is not known.
+    """
+    prompt_id = prompt_id % prompts.num_distinct
+    num_blocks = num_prompt_tokens // BLOCK
+    starts = np.concatenate(([0], np.cumsum(num_blocks)))
+    place = np.arange(starts[-1]) - np.repeat(starts[:-1], num_blocks)
+    which = np.repeat(prompt_id, num_blocks)
+    is_shared = place < prompts.num_shared_tokens // BLOCK
+    owner = np.where(is_shared, prompts.num_distinct + which % prompts.num_groups, which)
+    return Prefixes(np.full(len(prompt_id), BLOCK, np.int64), starts, owner * MOST_BLOCKS + place)

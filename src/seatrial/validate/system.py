@@ -1,7 +1,7 @@
 """What a point ran on: the model, its accelerators and the engine's settings, as a scenario's pool says them."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from seatrial.policy.schedulers import unused_options
@@ -25,6 +25,12 @@ class System:
     @property
     def model_text(self) -> str:
         return f"{self.model} in {self.pool.quantization}" if self.pool.quantization else self.model
+
+    def with_prefix_caching(self) -> "System":
+        """The same with a prefix cache, where scheduler and layout know one."""
+        if "enable_prefix_caching" in unused_options(self.pool.scheduler) or self.pool.pipeline_parallel > 1:
+            return self
+        return replace(self, pool=self.pool.model_copy(update={"enable_prefix_caching": True}))
 
 
 class Layout(NamedTuple):
@@ -109,6 +115,8 @@ def engine_settings(point: Point, kv_cache_dtype: str | None, answers: Answers) 
         "num_gpu_blocks_override": None if point.kv_blocks_gpu is None else int(point.kv_blocks_gpu) - 1,  # without the null block
         "kv_cache_dtype": stated_dtype(point.kv_dtype) or kv_cache_dtype,
     }
+    if (point.pp or 1) == 1:
+        stated["async_scheduling"] = None
     unused = unused_options(answers.get("scheduler", "vllm-v1"))
     return {name: answers.get(name) if value is None else value for name, value in stated.items() if name not in unused}
 

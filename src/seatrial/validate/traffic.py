@@ -106,6 +106,11 @@ def traffic_of(point: Point, answers: Answers, folders: tuple[Path, ...], *, mus
     return Stages(rates, durations, prompt, output, prompts_of(point), float(answers.get("drain_gap", 0.0)))
 
 
+def tells_prefixes(traffic: Traffic) -> bool:
+    """Whether it is known which prompts begin alike."""
+    return isinstance(traffic, Stages | Recorded) and traffic.prompts is not None
+
+
 def stages(point: Point) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Rates and durations of the whole run."""
     if point.stage_rates_rps and point.stage_durations_s:
