@@ -1,6 +1,8 @@
 """`seatrial validate` from a points file to errors, tables, plots and a journal that goes on where it was."""
 
 import json
+import re
+from xml.etree import ElementTree
 
 import pyarrow.parquet as pq
 import pytest
@@ -82,7 +84,8 @@ def test_the_directory_holds_tables_plots_and_what_is_finished(points, told, tmp
     assert sum(row["skipped"] is not None for row in table) == 2
     assert (out / "parity.png").read_bytes().startswith(b"\x89PNG")
     page = (out / "validation.html").read_text()
-    assert "<svg" in page
+    drawings = re.findall(r"<svg.*?</svg>", page, re.DOTALL)
+    assert [len(ElementTree.fromstring(svg).findall(".//title")) for svg in drawings] == [3, 3]  # ttft and tpot of three points
     assert "http" not in page.replace("http://www.w3.org", "")
 
 

@@ -1,5 +1,7 @@
 """What a point ran on is understood as stated, assumed where it is silent, and refused where it cannot be known."""
 
+from pathlib import Path
+
 import pytest
 
 from seatrial.core.errors import CatalogError, PointsError
@@ -96,6 +98,11 @@ def test_every_assumption_says_why_and_can_hold():
     columns = {column for assumption in read_assumptions() for column in assumption.when or {}}
     assert columns <= set(Point.__dataclass_fields__)
     assert not Assumption(name="x", why="y").holds(Point("p", "m", "g", {}))
+
+
+def test_the_docs_list_every_assumption():
+    page = (Path(__file__).parents[2] / "docs" / "validate.md").read_text(encoding="utf-8")
+    assert [name for name, why in texts().items() if f"| {name} |" not in page or why not in page] == []
 
 
 def test_a_mapping_file_adds_names_and_is_checked(tmp_path, point):

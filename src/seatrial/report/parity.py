@@ -132,7 +132,7 @@ def panel(validation: Validation, metric: str) -> Iterator[str]:
     def y(value: float) -> str:
         return f"{TOP + span - at(value):.1f}"
 
-    yield f'<svg viewBox="0 0 {SIZE} {SIZE}" role=img aria-label="{metric}">'
+    yield f'<svg viewBox="0 0 {SIZE} {SIZE}" role="img" aria-label="{metric}">'
     corners = ((low, low * BAND), (high / BAND, high), (high, high), (high, high / BAND), (low * BAND, low), (low, low))
     yield f'<polygon points="{" ".join(f"{x(a)},{y(b)}" for a, b in corners)}" fill="#000" fill-opacity=".07"/>'
     yield f'<line x1="{x(low)}" y1="{y(low)}" x2="{x(high)}" y2="{y(high)}" stroke="#000"/>'
