@@ -1,6 +1,6 @@
 """One run of a point's system under its traffic, and what a client would have seen of it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -109,7 +109,7 @@ class Reading(Mapping[str, float]):
     def __getitem__(self, name: str) -> float:
         return self._figures()[name]()
 
-    def __iter__(self):  # type: ignore[no-untyped-def]  # of names
+    def __iter__(self) -> Iterator[str]:
         return iter(self._figures())
 
     def __len__(self) -> int:
