@@ -14,7 +14,7 @@ import sys
 import time
 from pathlib import Path
 
-from seatrial.catalog import load_accelerator, load_model
+from seatrial.catalog import load_accelerator, load_curves, load_engine, load_model
 from seatrial.core.batch import Batch
 from seatrial.core.deployment import EngineConfig, Parallelism
 from seatrial.core.record import EngineTotals
@@ -67,7 +67,8 @@ def workload(options: argparse.Namespace) -> Workload:
 def engine(*, enable_prefix_caching: bool = False) -> tuple[RooflineCost, EngineConfig, int]:
     model, accelerator = load_model("llama-3.1-8b"), load_accelerator("h100_sxm")
     config = engine_config(model, accelerator, ALONE, enable_prefix_caching=enable_prefix_caching)
-    return RooflineCost(model, accelerator, ALONE, config), config, kv_capacity(model, accelerator, ALONE, config).num_blocks
+    cost = RooflineCost(model, accelerator, ALONE, config, load_curves(accelerator), load_engine("vllm", accelerator.architecture))
+    return cost, config, kv_capacity(model, accelerator, ALONE, config).num_blocks
 
 
 def measure(requests: Workload, scheduler: str, *, enable_prefix_caching: bool = False) -> EngineTotals:

@@ -4,8 +4,21 @@ from dataclasses import replace
 
 from seatrial.core.accelerator import Accelerator, Link
 from seatrial.core.batch import Batch
+from seatrial.core.curves import (
+    AllReduceCurve,
+    Curves,
+    DecodeCurve,
+    ErrorBar,
+    ExpertsCurve,
+    Fitted,
+    GemmCurve,
+    PromptCurve,
+    TransferCurve,
+)
 from seatrial.core.deployment import EngineConfig, Parallelism
+from seatrial.core.engine_profile import EngineProfile
 from seatrial.core.model import FORMATS, Attention, Formats, LatentAttention, Layers, Mlp, ModelSpec, Moe, StateSpace
+from seatrial.cost import RooflineCost
 
 H100 = Accelerator(
     name="h100-sxm",
@@ -77,8 +90,63 @@ HYBRID = ModelSpec(
 RECURRENT = ModelSpec("recurrent", 4096, 128256, 131072, (Layers(64, StateSpace(100_000_000, 1_100_000, 6e6), None),))
 MODELS = (LLAMA_8B, LLAMA_70B, MIXTRAL, DEEPSEEK_V3, WINDOWED, HYBRID, RECURRENT)
 
+GEMM = GemmCurve(0.8, 0.88, 3e-6, 0, 16, 0, 0, 8)
+TRANSFER = TransferCurve(10e-6, 0, 0.8, 0)
+
+
+def rough(operator: str, number_format: str, curve: object) -> Fitted:
+    return Fitted(operator, number_format, "", curve, "generic", "rules of thumb", {}, {"roofline": ErrorBar(0.3, 0.6)})
+
+
+ROUGH = Curves(
+    "any",
+    (
+        rough("gemm", "any", GEMM),
+        rough("experts", "any", ExpertsCurve(0.8, 0.88, 6e-6, 16, 8)),
+        *(rough(f"{kind}prompt_attention", "any", PromptCurve(0.6, 0.8, 6e-6, 1)) for kind in ("", "latent_")),
+        *(rough(f"{kind}decode_attention", "any", DecodeCurve(0.6, 0.9, 6e-6, 1e-9)) for kind in ("", "latent_")),
+        rough("all_reduce", "scale_up", AllReduceCurve(2e-6, 0, 0.8, 0.8, 2e-6, 0)),
+        *(rough(each, link, TRANSFER) for each in ("all_gather", "all_to_all", "point_to_point") for link in ("scale_up", "scale_out")),
+    ),
+)
+PROFILE = EngineProfile(
+    name="by-hand",
+    gemm_scale=1.0,
+    experts_scale=1.0,
+    attention_scale=1.0,
+    attention_memory=None,
+    attention_fixed=6e-6,
+    elementwise_memory=0.8,
+    small_kernel_fixed=4.3e-6,
+    small_kernels_per_mixer=3,
+    small_kernels_per_mlp=2,
+    small_kernels_per_moe=5,
+    small_kernels_per_step=3,
+    all_reduce_fixed=7.4e-6,
+    expert_imbalance=1.2,
+    expert_skew=0.0,
+    sampler_bytes_per_logit=600,
+    per_step=0.27e-3,
+    per_prompt_step=0.2e-3,
+    per_sequence=2e-6,
+    before_request=7.3e-3,
+    after_token=0.5e-3,
+    sources={},
+)
+KERNELS_ALONE = replace(PROFILE, per_step=0, per_prompt_step=0, per_sequence=0, before_request=0, after_token=0)
 ENGINE = EngineConfig(max_num_seqs=256, max_num_batched_tokens=8192, max_model_len=32768)
 ALONE = Parallelism()
+
+
+def cost_of(
+    model: ModelSpec,
+    accelerator: Accelerator = H100,
+    layout: Parallelism = ALONE,
+    engine: EngineConfig = ENGINE,
+    profile: EngineProfile = PROFILE,
+    curves: Curves = ROUGH,
+) -> RooflineCost:
+    return RooflineCost(model, accelerator, layout, engine, curves, profile)
 
 
 def chunk(offset: int, length: int, window: int | None = None) -> Batch:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from seatrial.catalog import load_accelerator, load_model
+from seatrial.catalog import load_accelerator, load_curves, load_engine, load_model
 from seatrial.core.deployment import Parallelism
 from seatrial.cost import AffineCost, RooflineCost, engine_config
 from seatrial.testing import StepCostContract
@@ -18,4 +18,5 @@ class TestRoofline(StepCostContract):
     @pytest.fixture(params=["llama-3.1-8b", "gpt-oss-20b", "deepseek-v2-lite", "qwen3-30b-a3b"])
     def cost(self, request):
         model, accelerator = load_model(request.param), load_accelerator("h100_sxm")
-        return RooflineCost(model, accelerator, Parallelism(), engine_config(model, accelerator, Parallelism()))
+        engine = engine_config(model, accelerator, Parallelism())
+        return RooflineCost(model, accelerator, Parallelism(), engine, load_curves(accelerator), load_engine("vllm", "Hopper"))

@@ -1,12 +1,11 @@
 """An explanation accounts for every microsecond."""
 
 import pytest
-from cost_specs import ALONE, B200, ENGINE, H100, LLAMA_70B, chunk, decode, together
+from cost_specs import ALONE, B200, ENGINE, H100, LLAMA_70B, chunk, cost_of, decode, together
 from hypothesis import given, settings
 from test_roofline_cost import batch_of, chunks, contexts, costs
 
 from seatrial.core.deployment import Parallelism
-from seatrial.cost import RooflineCost
 
 
 @given(costs, chunks, contexts)
@@ -19,13 +18,13 @@ def test_the_parts_sum_up_to_the_step(cost, chunks, contexts):
 
 
 def test_each_name_comes_once_and_the_longest_first():
-    parts = RooflineCost(LLAMA_70B, H100, Parallelism(4), ENGINE).explain(together(chunk(0, 100), decode(500)))
+    parts = cost_of(LLAMA_70B, H100, Parallelism(4), ENGINE).explain(together(chunk(0, 100), decode(500)))
     assert len({part.name for part in parts}) == len(parts)
     assert [part.seconds for part in parts] == sorted((part.seconds for part in parts), reverse=True)
 
 
 def test_what_binds_is_named():
-    cost = RooflineCost(LLAMA_70B, B200, Parallelism(8), ENGINE)
+    cost = cost_of(LLAMA_70B, B200, Parallelism(8), ENGINE)
     small = {part.name: part.bound for part in cost.explain(decode(1000))}
     large = {part.name: part.bound for part in cost.explain(chunk(0, 8192))}
     assert small["MLP"] == "memory"
@@ -37,5 +36,5 @@ def test_what_binds_is_named():
 
 
 def test_a_step_without_a_token_skips_the_logits():
-    parts = RooflineCost(LLAMA_70B, H100, ALONE, ENGINE).explain(chunk(0, 100)._replace(num_sampled=0))
+    parts = cost_of(LLAMA_70B, H100, ALONE, ENGINE).explain(chunk(0, 100)._replace(num_sampled=0))
     assert not {"LM head", "sampler"} & {part.name for part in parts}

@@ -3,14 +3,30 @@
 from dataclasses import replace
 
 import pytest
-from cost_specs import ALONE, DEEPSEEK_V3, ENGINE, H100, LLAMA_8B, LLAMA_70B, MIXTRAL, MODELS, WINDOWED, chunk, decode, together
+from cost_specs import (
+    ALONE,
+    DEEPSEEK_V3,
+    ENGINE,
+    GEMM,
+    H100,
+    KERNELS_ALONE,
+    LLAMA_8B,
+    LLAMA_70B,
+    MIXTRAL,
+    MODELS,
+    PROFILE,
+    WINDOWED,
+    chunk,
+    cost_of,
+    decode,
+    together,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seatrial.core.batch import Batch
 from seatrial.core.deployment import Parallelism
 from seatrial.core.model import FORMATS, Formats
-from seatrial.cost import Efficiencies, EngineOverheads, RooflineCost
 
 LAYOUTS = {
     "llama-3.1-8b": (ALONE, Parallelism(2), Parallelism(data_parallel=4)),
@@ -18,8 +34,7 @@ LAYOUTS = {
     "deepseek-v3": (Parallelism(8, 1, 2, True), Parallelism(1, 1, 16, True), Parallelism(8, 2)),
     "mixtral-8x7b": (Parallelism(2), Parallelism(2, expert_parallel=True), Parallelism(2, 1, 2)),
 }
-COSTS = [RooflineCost(model, H100, layout, ENGINE) for model in MODELS for layout in LAYOUTS.get(model.name, (ALONE,))]
-NO_OVERHEADS = EngineOverheads(0, 0, 0, 0, 0)
+COSTS = [cost_of(model, H100, layout, ENGINE) for model in MODELS for layout in LAYOUTS.get(model.name, (ALONE,))]
 
 costs = st.sampled_from(COSTS)
 contexts = st.lists(st.integers(1, 100_000), max_size=40)
@@ -67,55 +82,54 @@ def test_a_run_of_decodes_follows_its_law_to_rounding(cost, contexts, step):
 
 
 def test_tables_grow_with_the_steps_that_ask():
-    fresh = RooflineCost(LLAMA_8B, H100, ALONE, ENGINE)
+    fresh = cost_of(LLAMA_8B, H100, ALONE, ENGINE)
     large = fresh.step_time(chunk(0, 5000))
     assert large == COSTS[0].step_time(chunk(0, 5000))
     assert fresh.step_time(chunk(0, 3_000_000)) > 100 * large
 
 
 def test_a_lone_decode_reads_the_weights_once():
-    efficiencies = Efficiencies()
-    cost = RooflineCost(LLAMA_8B, H100, ALONE, ENGINE, overheads=NO_OVERHEADS)
+    cost = cost_of(LLAMA_8B, H100, ALONE, ENGINE, profile=KERNELS_ALONE)
     matrices = LLAMA_8B.num_parameters - 128256 * 4096  # all but the embedding table
-    reading = 2 * matrices / (3.35e12 * efficiencies.gemm_memory)
-    launches = 32 * (4 * efficiencies.gemm_fixed + efficiencies.attention_fixed + 5 * efficiencies.small_kernel_fixed)
+    reading = 2 * matrices / (3.35e12 * GEMM.memory)
+    launches = 32 * (4 * GEMM.fixed + PROFILE.attention_fixed + 5 * PROFILE.small_kernel_fixed)
     assert cost.step_time(decode(100)) == pytest.approx(reading + launches, rel=0.02)
     assert 6e-3 < cost.step_time(decode(100)) < 8e-3
 
 
 def test_a_long_prompt_is_bound_by_arithmetic():
-    cost = RooflineCost(LLAMA_8B, H100, ALONE, ENGINE, overheads=NO_OVERHEADS)
+    cost = cost_of(LLAMA_8B, H100, ALONE, ENGINE, profile=KERNELS_ALONE)
     matrices = LLAMA_8B.num_parameters - 2 * 128256 * 4096
-    multiplying = 2 * matrices * 8192 / (989e12 * Efficiencies().gemm_compute)
-    attention = 32 * 4 * 32 * 128 * (8192 * 8193 / 2) / (989e12 * Efficiencies().attention_compute)
+    multiplying = 2 * matrices * 8192 / (989e12 * GEMM.compute)
+    attention = 32 * 4 * 32 * 128 * (8192 * 8193 / 2) / (989e12 * 0.6)
     assert cost.step_time(chunk(0, 8192)) == pytest.approx(multiplying + attention, rel=0.15)
 
 
 def test_each_token_of_context_costs_the_reading_of_its_keys_and_values():
     law = COSTS[0].decode_law(8, 1000)
-    assert law.per_context == pytest.approx(LLAMA_8B.kv_bytes_per_token() / (3.35e12 * Efficiencies().attention_memory))
+    assert law.per_context == pytest.approx(LLAMA_8B.kv_bytes_per_token() / (3.35e12 * 0.9))
 
 
 def test_windowed_layers_cost_by_the_window():
-    law = RooflineCost(WINDOWED, H100, ALONE, ENGINE).decode_law(8, 1000)
+    law = cost_of(WINDOWED, H100, ALONE, ENGINE).decode_law(8, 1000)
     assert law.per_context == pytest.approx(law.per_window_context)
-    assert RooflineCost(WINDOWED, H100, ALONE, ENGINE).attention_window == 1024
+    assert cost_of(WINDOWED, H100, ALONE, ENGINE).attention_window == 1024
 
 
 def test_data_parallel_ranks_share_the_sequences():
-    alone = RooflineCost(LLAMA_8B, H100, ALONE, ENGINE)
-    four = RooflineCost(LLAMA_8B, H100, Parallelism(data_parallel=4), ENGINE)
+    alone = cost_of(LLAMA_8B, H100, ALONE, ENGINE)
+    four = cost_of(LLAMA_8B, H100, Parallelism(data_parallel=4), ENGINE)
     assert four.step_time(decode(*[1000] * 64)) == pytest.approx(alone.step_time(decode(*[1000] * 16)), rel=1e-12)
 
 
 def test_two_way_tensor_parallelism_is_faster_but_not_twice():
-    one, two = (RooflineCost(LLAMA_70B, H100, Parallelism(n), ENGINE) for n in (1, 2))
+    one, two = (cost_of(LLAMA_70B, H100, Parallelism(n), ENGINE) for n in (1, 2))
     for step in (decode(*[1000] * 16), chunk(0, 2048)):
         assert 1.3 < one.step_time(step) / two.step_time(step) < 2
 
 
 def test_tensor_parallelism_across_nodes_pays_for_the_network():
-    inside, across = (RooflineCost(LLAMA_70B, H100, Parallelism(n), ENGINE).explain(chunk(0, 4096)) for n in (8, 16))
+    inside, across = (cost_of(LLAMA_70B, H100, Parallelism(n), ENGINE).explain(chunk(0, 4096)) for n in (8, 16))
     reducing = [next(part.seconds for part in parts if part.name == "all-reduce") for parts in (inside, across)]
     message = 161 * 4096 * 8192 * 2  # two per layer and one for the embedding
     over_the_network = 2 * (1 / 2) * message / 8 / (50e9 * 0.8) + 161 * 2 * 10e-6
@@ -123,7 +137,7 @@ def test_tensor_parallelism_across_nodes_pays_for_the_network():
 
 
 def test_pipeline_stages_add_up_to_one_pass_and_its_hops():
-    one, two = (RooflineCost(LLAMA_70B, H100, Parallelism(4, stages), ENGINE) for stages in (1, 2))
+    one, two = (cost_of(LLAMA_70B, H100, Parallelism(4, stages), ENGINE) for stages in (1, 2))
     hop = two.step_time(decode(1000)) - one.step_time(decode(1000))
     assert 10e-6 < hop < 50e-6
 
@@ -131,7 +145,7 @@ def test_pipeline_stages_add_up_to_one_pass_and_its_hops():
 def test_smaller_weights_decode_faster():
     def decode_time(name):
         formats = Formats(*[FORMATS[name]] * 3)
-        return RooflineCost(replace(LLAMA_8B, formats=formats), H100, ALONE, ENGINE).step_time(decode(1000))
+        return cost_of(replace(LLAMA_8B, formats=formats), H100, ALONE, ENGINE).step_time(decode(1000))
 
     assert decode_time("int4") < decode_time("fp8") < decode_time("bf16")
     assert decode_time("mxfp4") < decode_time("fp8")
@@ -139,19 +153,19 @@ def test_smaller_weights_decode_faster():
 
 def test_four_bit_weights_do_not_multiply_faster_where_the_hardware_cannot():
     def prompt_time(name):
-        return RooflineCost(replace(LLAMA_8B, formats=Formats(*[FORMATS[name]] * 3)), H100, ALONE, ENGINE).step_time(chunk(0, 8192))
+        return cost_of(replace(LLAMA_8B, formats=Formats(*[FORMATS[name]] * 3)), H100, ALONE, ENGINE).step_time(chunk(0, 8192))
 
     assert prompt_time("fp8") < 0.75 * prompt_time("bf16")
     assert prompt_time("nvfp4") > prompt_time("bf16")
 
 
 def test_an_eight_bit_cache_is_read_in_half_the_time():
-    half = RooflineCost(LLAMA_8B, H100, ALONE, replace(ENGINE, kv_cache_dtype="fp8")).decode_law(1, 1)
+    half = cost_of(LLAMA_8B, H100, ALONE, replace(ENGINE, kv_cache_dtype="fp8")).decode_law(1, 1)
     assert half.per_context == pytest.approx(COSTS[0].decode_law(1, 1).per_context / 2)
 
 
 def test_a_mixture_reads_the_experts_that_its_tokens_reach():
-    cost = RooflineCost(MIXTRAL, H100, Parallelism(2), ENGINE)
+    cost = cost_of(MIXTRAL, H100, Parallelism(2), ENGINE)
     one_expert = 32 * 3 * 4096 * 14336 / 2 * 2
     for num_tokens in (1, 2, 4, 16):
         (experts,) = (part for part in cost.explain(decode(*[10] * num_tokens)) if part.name == "experts")
@@ -160,8 +174,8 @@ def test_a_mixture_reads_the_experts_that_its_tokens_reach():
 
 
 def test_experts_spread_over_all_ranks_see_the_tokens_of_all():
-    spread = RooflineCost(DEEPSEEK_V3, H100, Parallelism(8, 1, 2, True), ENGINE)
-    one = RooflineCost(DEEPSEEK_V3, H100, Parallelism(8, 1, 1, True), ENGINE)
+    spread = cost_of(DEEPSEEK_V3, H100, Parallelism(8, 1, 2, True), ENGINE)
+    one = cost_of(DEEPSEEK_V3, H100, Parallelism(8, 1, 1, True), ENGINE)
     step = decode(*[1000] * 64)
     experts = [next(part for part in cost.explain(step) if part.name == "experts") for cost in (one, spread)]
     assert experts[1].bytes < 0.6 * experts[0].bytes
@@ -169,11 +183,10 @@ def test_experts_spread_over_all_ranks_see_the_tokens_of_all():
 
 
 def test_decoding_with_a_latent_cache_reads_little_and_multiplies_much():
-    law = RooflineCost(DEEPSEEK_V3, H100, Parallelism(8), ENGINE).decode_law(1, 1)
+    law = cost_of(DEEPSEEK_V3, H100, Parallelism(8), ENGINE).decode_law(1, 1)
     flops = 61 * 2 * (128 / 8) * (2 * 512 + 64)
     num_bytes = 61 * (512 + 64) * 2
-    e = Efficiencies()
-    assert law.per_context == pytest.approx(max(flops / (989e12 * e.attention_compute), num_bytes / (3.35e12 * e.attention_memory)))
+    assert law.per_context == pytest.approx(max(flops / (989e12 * 0.6), num_bytes / (3.35e12 * 0.9)))
 
 
 def test_decodes_run_at_the_captured_sizes():

@@ -1,12 +1,11 @@
 """Accelerators by name: one data file each, checked on the way in."""
 
-import re
 import tomllib
 from functools import cache
 from pathlib import Path
-from typing import Any
 
-from seatrial.core.accelerator import Accelerator, Fact, Link
+from seatrial.catalog.data_file import DataFile
+from seatrial.core.accelerator import Accelerator, Link
 from seatrial.core.errors import CatalogError, nearest
 
 DIRECTORY = Path(__file__).parent / "data" / "accelerators"
@@ -38,7 +37,7 @@ def accelerator_names() -> list[str]:
 
 def read_accelerator(file: Path) -> Accelerator:
     """The accelerator of one data file, whose stem is its name. docs/catalog.md explains the keys."""
-    entry = _Entry(file)
+    entry = DataFile(file, "accelerator")
     root = entry.table("", required=("vendor", "architecture", "sources", "peak_flops", "device", *LINKS), optional=("aliases",))
     peak_flops = entry.table("peak_flops", optional=NUMBER_FORMATS)
     entry.table("device", required=DEVICE)
@@ -49,9 +48,9 @@ def read_accelerator(file: Path) -> Accelerator:
         peak_flops={key: entry.number(f"peak_flops.{key}") for key in peak_flops},
         memory=entry.number("device.memory"),
         memory_bandwidth=entry.number("device.memory_bandwidth"),
-        scale_up=entry.link("scale_up"),
-        scale_out=entry.link("scale_out"),
-        host=entry.link("host"),
+        scale_up=_link(entry, "scale_up"),
+        scale_out=_link(entry, "scale_out"),
+        host=_link(entry, "host"),
         devices_per_node=entry.count("device.devices_per_node"),
         tdp=entry.number("device.tdp"),
         idle_power=entry.number("device.idle_power"),
@@ -61,82 +60,9 @@ def read_accelerator(file: Path) -> Accelerator:
     )
 
 
-class _Entry:
-    """A data file while it is read: it hands out checked values, and notes in `facts` where each number comes from.
-
-    A `place` names a key by the tables around it: `device.memory`.
-    """
-
-    def __init__(self, file: Path) -> None:
-        self.file = file
-        self.facts: dict[str, Fact] = {}
-        try:
-            self.root = tomllib.loads(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as problem:
-            raise CatalogError(f"accelerator file {file} cannot be read: {problem}") from problem
-
-    def error(self, place: str, problem: str) -> CatalogError:
-        return CatalogError(f"accelerator file {self.file}: {place or 'the file'} {problem}")
-
-    def table(self, place: str, *, required: tuple[str, ...] = (), optional: tuple[str, ...] = ()) -> dict[str, Any]:
-        """The table at `place`, which has all the required keys and none but these and the optional ones."""
-        found: Any = self.root
-        for key in place.split(".") if place else ():
-            found = found.get(key)
-        if not isinstance(found, dict) or not found:
-            raise self.error(place, f"is {found!r}; it must be a table with {' and '.join(required) or 'some of ' + ', '.join(optional)}")
-        for key in found:
-            if key not in required + optional:
-                raise self.error(place, f"has an unknown key {key!r}; {nearest(key, required + optional)}")
-        for key in required:
-            if key not in found:
-                raise self.error(place, f"has no {key!r}; it needs {', '.join(required)}")
-        return found
-
-    def text(self, place: str, value: object) -> str:
-        if not isinstance(value, str) or not value.strip():
-            raise self.error(place, f"is {value!r}; it must be a text")
-        return value
-
-    def texts(self, place: str, values: object) -> tuple[str, ...]:
-        if not isinstance(values, list):
-            raise self.error(place, f"is {values!r}; it must be a list of texts")
-        return tuple(self.text(place, value) for value in values)
-
-    def number(self, place: str) -> float:
-        """The number at `place`, above zero, with its source in `facts`."""
-        table = self.table(place, required=("value", "source"), optional=("note",))
-        value = table["value"]
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
-            raise self.error(place, f"has the value {value!r}; it must be a number above zero")
-        fact = self.fact(place, self.text(f"{place}.source", table["source"]))
-        if "note" in table:
-            fact = fact._replace(source=f"{fact.source}; {self.text(f'{place}.note', table['note'])}")
-        self.facts[place.removeprefix("device.")] = fact
-        return float(value)
-
-    def count(self, place: str) -> int:
-        value = self.number(place)
-        if not value.is_integer():
-            raise self.error(place, f"has the value {value!r}; it must be a whole number")
-        return int(value)
-
-    def link(self, place: str) -> Link:
-        table = self.table(place, required=("name", "bandwidth", "latency"))
-        return Link(self.text(f"{place}.name", table["name"]), self.number(f"{place}.bandwidth"), self.number(f"{place}.latency"))
-
-    def fact(self, place: str, name: str) -> Fact:
-        """What `[sources]` says under this name."""
-        sources = self.root["sources"]
-        if not isinstance(sources, dict):
-            raise self.error("sources", f"is {sources!r}; it must be a table")
-        if name not in sources:
-            raise self.error(place, f"has the source {name!r}, which [sources] lacks; {nearest(name, sources)}")
-        table = self.table(f"sources.{name}", required=("text", "date"))
-        date = self.text(f"sources.{name}.date", table["date"])
-        if not re.fullmatch(r"\d{4}(-\d\d){0,2}", date):
-            raise self.error(f"sources.{name}.date", f"is {date!r}; write it like 2025, 2025-06 or 2025-06-30")
-        return Fact(self.text(f"sources.{name}.text", table["text"]), date)
+def _link(entry: DataFile, place: str) -> Link:
+    table = entry.table(place, required=("name", "bandwidth", "latency"))
+    return Link(entry.text(f"{place}.name", table["name"]), entry.number(f"{place}.bandwidth"), entry.number(f"{place}.latency"))
 
 
 def _key(name: str) -> str:

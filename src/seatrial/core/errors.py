@@ -6,6 +6,7 @@
     ├── WorkloadError    a trace or generator that cannot be read or run
     ├── PolicyError      a scheduler (later: router ...) that is unknown or answers nonsense
     ├── CapacityError    a model that does not fit where it was put
+    ├── FitError         measured tables that cannot be read or fitted
     └── PointsError      a file of measured points, or what goes with it, that cannot be used
 
 Every message says what was given, what is allowed and what to try. The command line prints it and exits with 2.
@@ -32,6 +33,10 @@ class WorkloadError(SeatrialError, ValueError):
 
 
 class PolicyError(SeatrialError, ValueError):
+    pass
+
+
+class FitError(SeatrialError, ValueError):
     pass
 
 

@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from seatrial.core.curves import DecodeCurve, Estimate, PromptCurve
 from seatrial.core.deployment import Parallelism
-from seatrial.core.model import Attention, LatentAttention, ModelSpec, NumberFormat, kv_elements
-from seatrial.cost.operators import ACTIVATION_BYTES, Device
+from seatrial.core.model import FORMATS, Attention, LatentAttention, ModelSpec, NumberFormat, kv_elements
+from seatrial.cost.kernels import ACTIVATION_BYTES, pair_rate, query_bytes
+from seatrial.cost.operators import Device
 from seatrial.cost.parallelism import kv_heads_per_rank
 
 
@@ -35,19 +37,26 @@ class AttentionWork:
 
 
 class AttentionTimes(NamedTuple):
-    """Seconds per unit of the sums, and what bounds a decode."""
+    """Seconds per unit of the sums, all layers of one span together, and what bounds a decode.
 
-    pair: float
-    cached_token: float
-    read: float
-    decode_context: float
-    decode_bound: str
+    `token` is the queries and outputs of a prompt's token, `row` what a sequence costs whatever its context.
+    """
 
-    def prompt(self, pairs: float, cached: int, context: int) -> float:
+    pair: float = 0.0
+    cached_token: float = 0.0
+    read: float = 0.0
+    token: float = 0.0
+    decode_context: float = 0.0
+    row: float = 0.0
+    decode_bound: str = "memory"
+    prompt_estimate: Estimate | None = None
+    decode_estimate: Estimate | None = None
+
+    def prompt(self, pairs: float, cached: int, context: int, tokens: int) -> float:
         """Seconds for the prompt chunks of a step: the arithmetic or the reading, whichever is longer over the sums."""
         compute = self.pair * pairs + self.cached_token * cached
         read = self.read * context
-        return compute if compute > read else read
+        return (compute if compute > read else read) + self.token * tokens
 
 
 def attention_work(model: ModelSpec, parallelism: Parallelism, kv_cache: NumberFormat, *, windowed: bool) -> AttentionWork:
@@ -62,18 +71,76 @@ def attention_work(model: ModelSpec, parallelism: Parallelism, kv_cache: NumberF
     return work
 
 
-def attention_times(work: AttentionWork, device: Device, data_parallel: int) -> AttentionTimes:
+def attention_times(
+    model: ModelSpec, parallelism: Parallelism, kv_cache: NumberFormat, device: Device, *, windowed: bool
+) -> AttentionTimes:
     """Sequences are spread evenly over the data-parallel ranks, so each rank has its share of every sum."""
-    flops = device.attention_rate() * data_parallel
-    bandwidth = device.bandwidth(device.efficiencies.attention_memory) * data_parallel
-    compute, read = work.flops_per_decode_context / flops, work.bytes_per_decode_context / bandwidth
+    tensor, times = parallelism.tensor_parallel, AttentionTimes()
+    for group in model.layers:
+        match group.mixer:
+            case Attention() as mixer if bool(mixer.window) == windowed:
+                work = _grouped_query(mixer, tensor, kv_cache)
+                kv_heads = kv_heads_per_rank(mixer.num_kv_heads, tensor)
+                shape = _Shape("", mixer.num_heads / tensor, kv_heads, mixer.head_dim, mixer.head_dim)
+            case LatentAttention() as mixer if not windowed:
+                work = _latent(mixer, tensor, kv_cache)
+                heads, query_key = mixer.num_heads / tensor, mixer.qk_nope_head_dim + mixer.qk_rope_head_dim
+                shape = _Shape("latent_", heads, heads, query_key, mixer.v_head_dim)
+            case _:
+                continue
+        times = _plus(times, _group_times(work, shape, kv_cache, device), group.count / parallelism.data_parallel)
+    return times
+
+
+class _Shape(NamedTuple):
+    """Of one layer on one rank; `prefix` begins the names of its curves."""
+
+    prefix: str
+    heads: float
+    kv_heads: float
+    query_key: int
+    value: int
+
+
+def _group_times(work: AttentionWork, shape: _Shape, kv_cache: NumberFormat, device: Device) -> AttentionTimes:
+    peaks, profile = device.plain_peaks, device.profile
+    sizes = {"heads": shape.heads, "kv_heads": shape.kv_heads}
+    prompt = device.attention(f"{shape.prefix}prompt_attention", FORMATS["bf16"], **sizes)
+    decode = device.attention(f"{shape.prefix}decode_attention", kv_cache, **sizes)
+    assert isinstance(prompt.fitted.curve, PromptCurve)
+    assert isinstance(decode.fitted.curve, DecodeCurve)
+    rate = float(pair_rate(prompt.fitted.curve, shape.heads, peaks.flops))
+    streaming = float(query_bytes(shape.heads, shape.query_key, shape.value)) / (peaks.bandwidth * prompt.fitted.curve.memory)
+    reading = peaks.bandwidth * (profile.attention_memory or decode.fitted.curve.memory)
+    compute = work.flops_per_decode_context / (peaks.flops * decode.fitted.curve.compute)
+    read = work.bytes_per_decode_context / reading
     return AttentionTimes(
-        pair=work.flops_per_pair / flops,
-        cached_token=work.flops_per_cached_token / flops,
-        read=work.bytes_per_prompt_context / bandwidth,
+        pair=profile.attention_scale * work.flops_per_pair / rate,
+        cached_token=profile.attention_scale * work.flops_per_cached_token / rate,
+        read=work.bytes_per_prompt_context / reading,
+        token=profile.attention_scale * streaming,
         # both bounds are proportional to the context, so the larger one is so for any context: no switch within a run of decodes
         decode_context=max(compute, read),
+        row=decode.fitted.curve.per_row * shape.heads,
         decode_bound="compute" if compute > read else "memory",
+        prompt_estimate=prompt.estimate,
+        decode_estimate=decode.estimate,
+    )
+
+
+def _plus(times: AttentionTimes, own: AttentionTimes, count: float) -> AttentionTimes:
+    """Bounds and estimates are those of the larger part."""
+    larger = own if count * own.decode_context >= times.decode_context else times
+    return AttentionTimes(
+        times.pair + count * own.pair,
+        times.cached_token + count * own.cached_token,
+        times.read + count * own.read,
+        times.token + count * own.token,
+        times.decode_context + count * own.decode_context,
+        times.row + count * own.row,
+        larger.decode_bound,
+        larger.prompt_estimate,
+        larger.decode_estimate,
     )
 
 

@@ -4,15 +4,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from seatrial.cost.operators import Demand, Device, FloatArray, Load, demand
+from seatrial.core.curves import AllReduceCurve, Estimate, TransferCurve
+from seatrial.cost.kernels import all_reduce_time, transfer_time
+from seatrial.cost.operators import Demand, Device, Load, Use, demand
 
 
 @dataclass(frozen=True, slots=True)
 class AllReduce:
-    """The sum of a row of `bytes_per_row` over `ranks`, known to all of them.
+    """The sum of a row of `bytes_per_row` over `ranks`, known to all of them; the law is that of `AllReduceCurve`.
 
-    Inside a node the faster of one shot (`(n-1) m / B`, one latency) and two shots (`2 (n-1)/n m / B`, two latencies); across nodes
-    reduce-scatter inside, two shots of `m / n` between the nodes, all-gather inside.
+    Across nodes: inside each, then two shots of `m / n` between the nodes; gathering inside is part of the first.
     """
 
     name: str
@@ -22,24 +23,37 @@ class AllReduce:
     bytes_per_row: float
     is_work: bool = False
 
+    @property
+    def _local(self) -> int:
+        return min(self.ranks, self.device.accelerator.devices_per_node)
+
+    @property
+    def _use(self) -> Use:
+        return self.device.link("all_reduce", "scale_up", ranks=self._local)
+
+    @property
+    def estimate(self) -> Estimate:
+        return self._use.estimate
+
     def demand(self, load: Load) -> Demand:
-        eff, accelerator = self.device.efficiencies, self.device.accelerator
-        message = self.bytes_per_row * load.rows
-        local = min(self.ranks, accelerator.devices_per_node)
-        time = _node_all_reduce(message, local, accelerator.scale_up.bandwidth * eff.network, accelerator.scale_up.latency)
+        accelerator, message = self.device.accelerator, self.bytes_per_row * load.rows
+        curve, local = self._use.fitted.curve, self._local
+        assert isinstance(curve, AllReduceCurve)
+        time = all_reduce_time(curve, message, local, accelerator.scale_up.bandwidth) if local > 1 else np.zeros_like(message)
         if self.ranks > local:
-            nodes = self.ranks / local
-            out = accelerator.scale_out
-            time = time + 2 * (nodes - 1) / nodes * message / local / (out.bandwidth * eff.network) + 2 * out.latency
+            nodes, across = self.ranks / local, _transfer_curve(self.device.link("all_gather", "scale_out"))
+            shot = transfer_time(across, (nodes - 1) / nodes * message / local, nodes, accelerator.scale_out.bandwidth)
+            time = time + 2 * shot
         sent = 2 * (self.ranks - 1) / self.ranks * message
-        return demand(load, bytes=sent, network_time=time, fixed_time=eff.all_reduce_fixed)
+        return demand(load, bytes=sent, network_time=time, fixed_time=self.device.profile.all_reduce_fixed)
 
 
 @dataclass(frozen=True, slots=True)
 class AllToAll:
     """Each rank sends its tokens to the ranks that hold their experts, or takes the results back.
 
-    A token with `k` experts goes to `(n-1) (1 - (1 - 1/n)^k)` other ranks on average. Node and network links work side by side.
+    A token with `k` experts goes to `(n - 1) (1 - (1 - 1/n)^k)` other ranks of a node on average, and across nodes once to each node
+    that it has an expert on, with the same law. Node and network links work side by side.
     """
 
     name: str
@@ -51,19 +65,29 @@ class AllToAll:
     bytes_per_token: float
     is_work: bool = False
 
+    @property
+    def _local(self) -> int:
+        return min(self.ranks, self.device.accelerator.devices_per_node)
+
+    def _uses(self) -> dict[str, tuple[Use, float]]:
+        """The curve of each link in use, and between how many places it leads."""
+        places = {"scale_up": self._local, "scale_out": -(-self.ranks // self._local)}
+        return {link: (self.device.link("all_to_all", link, ranks=count), count) for link, count in places.items() if count > 1}
+
+    @property
+    def estimate(self) -> Estimate:
+        return list(self._uses().values())[-1][0].estimate
+
     def demand(self, load: Load) -> Demand:
-        eff, accelerator = self.device.efficiencies, self.device.accelerator
-        copies = (self.ranks - 1) * (1 - (1 - 1 / self.ranks) ** self.experts_per_token)
-        sent = load.rows / self.tensor_parallel * copies * self.bytes_per_token
-        local = min(self.ranks, accelerator.devices_per_node)
-        outside = (self.ranks - local) / (self.ranks - 1)
-        time = np.zeros_like(sent)
-        latency = 0.0
-        for share, link in ((1 - outside, accelerator.scale_up), (outside, accelerator.scale_out)):
-            if share > 0:
-                time = np.maximum(time, share * sent / (link.bandwidth * eff.network))
-                latency = max(latency, link.latency)
-        return demand(load, bytes=sent, network_time=time + latency, fixed_time=eff.all_to_all_fixed)
+        accelerator, tokens = self.device.accelerator, load.rows / self.tensor_parallel
+        time, sent = np.zeros_like(tokens), np.zeros_like(tokens)
+        for link, (use, places) in self._uses().items():
+            copies = (places - 1) * (1 - (1 - 1 / places) ** self.experts_per_token)
+            message = tokens * copies * self.bytes_per_token
+            bandwidth = (accelerator.scale_up if link == "scale_up" else accelerator.scale_out).bandwidth
+            time = np.maximum(time, transfer_time(_transfer_curve(use), message, places, bandwidth))
+            sent = sent + message
+        return demand(load, bytes=sent, network_time=time)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +101,24 @@ class AllGather:
     bytes_per_row: float
     is_work: bool = False
 
+    @property
+    def _link(self) -> str:
+        return "scale_up" if self.ranks <= self.device.accelerator.devices_per_node else "scale_out"
+
+    @property
+    def _use(self) -> Use:
+        return self.device.link("all_gather", self._link, ranks=self.ranks)
+
+    @property
+    def estimate(self) -> Estimate:
+        return self._use.estimate
+
     def demand(self, load: Load) -> Demand:
-        eff, accelerator = self.device.efficiencies, self.device.accelerator
-        link = accelerator.scale_up if self.ranks <= accelerator.devices_per_node else accelerator.scale_out
+        accelerator = self.device.accelerator
+        bandwidth = (accelerator.scale_up if self._link == "scale_up" else accelerator.scale_out).bandwidth
         sent = (self.ranks - 1) / self.ranks * self.bytes_per_row * load.rows
-        return demand(load, bytes=sent, network_time=sent / (link.bandwidth * eff.network) + link.latency, fixed_time=eff.all_reduce_fixed)
+        time = transfer_time(_transfer_curve(self._use), sent, self.ranks, bandwidth)
+        return demand(load, bytes=sent, network_time=time, fixed_time=self.device.profile.all_reduce_fixed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,18 +133,22 @@ class PointToPoint:
     bytes_per_row: float
     is_work: bool = False
 
+    @property
+    def _use(self) -> Use:
+        return self.device.link("point_to_point", "scale_out" if self.crosses_nodes else "scale_up")
+
+    @property
+    def estimate(self) -> Estimate:
+        return self._use.estimate
+
     def demand(self, load: Load) -> Demand:
-        eff, accelerator = self.device.efficiencies, self.device.accelerator
+        accelerator = self.device.accelerator
         link = accelerator.scale_out if self.crosses_nodes else accelerator.scale_up
         sent = self.bytes_per_row / self.tensor_parallel * load.rows
-        return demand(
-            load, bytes=sent, network_time=sent / (link.bandwidth * eff.network) + link.latency, fixed_time=eff.point_to_point_fixed
-        )
+        return demand(load, bytes=sent, network_time=transfer_time(_transfer_curve(self._use), sent, 2, link.bandwidth))
 
 
-def _node_all_reduce(message: FloatArray, ranks: int, bandwidth: float, latency: float) -> FloatArray:
-    if ranks == 1:
-        return np.zeros_like(message)
-    one_shot = (ranks - 1) * message / bandwidth + latency
-    two_shots = 2 * (ranks - 1) / ranks * message / bandwidth + 2 * latency
-    return np.minimum(one_shot, two_shots)
+def _transfer_curve(use: Use) -> TransferCurve:
+    curve = use.fitted.curve
+    assert isinstance(curve, TransferCurve)
+    return curve

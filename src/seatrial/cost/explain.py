@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from seatrial.core.curves import PROVENANCES, ErrorBar, Estimate
 from seatrial.cost.attention import AttentionTimes, AttentionWork
 from seatrial.cost.operators import Load, Operator
 
@@ -13,6 +14,7 @@ class OperatorTime:
     """Where some of a step's time goes: all runs of an operator together, on one accelerator.
 
     `bound` is what took most of it: `compute`, `memory`, `network` or `overhead`. `bytes` travel over the link where that is `network`.
+    `estimate` tells how the time is known; None where the engine's profile gives it.
     """
 
     name: str
@@ -21,11 +23,25 @@ class OperatorTime:
     bytes: float
     bound: str
     share: float = 0.0
+    estimate: Estimate | None = None
+
+
+class Confidence(NamedTuple):
+    """How well a time is known: the least sure provenance of what makes up a tenth of it or more, and the mean of the bars by time.
+
+    `share` of the time has a curve; the rest is the engine's profile, whose error is not in the bar.
+    """
+
+    provenance: str
+    error: ErrorBar
+    share: float
 
 
 class Sums(NamedTuple):
     """What attention sees of a batch; `cached` is prompt context that an earlier step computed."""
 
+    num_seqs: int
+    tokens: int
     pairs: float
     cached: int
     prompt_context: int
@@ -44,18 +60,26 @@ def operator_times(operators: Iterable[Operator], load: Load) -> Iterator[Operat
         }
         bound = max(times, key=lambda kind: float(times[kind]))
         seconds, flops, num_bytes = demand.seconds[0], demand.flops[0], demand.bytes[0]
-        yield OperatorTime(operator.name, float(count * seconds), float(count * flops), float(count * num_bytes), bound)
+        yield OperatorTime(
+            operator.name,
+            float(count * seconds),
+            float(count * flops),
+            float(count * num_bytes),
+            bound,
+            estimate=operator.estimate,
+        )
 
 
 def attention_parts(suffix: str, sums: Sums, work: AttentionWork, times: AttentionTimes, ranks: int) -> Iterator[OperatorTime]:
-    seconds = times.prompt(sums.pairs, sums.cached, sums.prompt_context)
+    seconds = times.prompt(sums.pairs, sums.cached, sums.prompt_context, sums.tokens)
     flops = (work.flops_per_pair * sums.pairs + work.flops_per_cached_token * sums.cached) / ranks
     num_bytes = work.bytes_per_prompt_context * sums.prompt_context / ranks
-    bound = "memory" if times.read * sums.prompt_context >= seconds else "compute"
-    yield OperatorTime("prompt attention" + suffix, seconds, flops, num_bytes, bound)
+    bound = "memory" if 2 * (times.read * sums.prompt_context + times.token * sums.tokens) >= seconds else "compute"
+    yield OperatorTime("prompt attention" + suffix, seconds, flops, num_bytes, bound, estimate=times.prompt_estimate)
     flops = work.flops_per_decode_context * sums.decode_context / ranks
     num_bytes = work.bytes_per_decode_context * sums.decode_context / ranks
-    yield OperatorTime("decode attention" + suffix, times.decode_context * sums.decode_context, flops, num_bytes, times.decode_bound)
+    seconds = times.decode_context * sums.decode_context + times.row * sums.num_seqs
+    yield OperatorTime("decode attention" + suffix, seconds, flops, num_bytes, times.decode_bound, estimate=times.decode_estimate)
 
 
 def overhead(name: str, seconds: float) -> OperatorTime:
@@ -72,8 +96,43 @@ def merge(parts: Iterable[OperatorTime]) -> tuple[OperatorTime, ...]:
     return tuple(sorted((_together(same, total) for same in by_name.values()), key=lambda part: -part.seconds))
 
 
+def confidence(parts: Iterable[OperatorTime]) -> Confidence:
+    timed = [part for part in parts if part.seconds > 0]
+    total = sum(part.seconds for part in timed)
+    known = [(part.seconds, part.estimate) for part in timed if part.estimate is not None]
+    if not known:
+        return Confidence(PROVENANCES[-1], ErrorBar(0.0, 0.0), 0.0)
+    share = sum(seconds for seconds, _ in known) / total
+    weight: dict[str, float] = {}
+    for seconds, estimate in known:
+        weight[estimate.provenance] = weight.get(estimate.provenance, 0.0) + seconds
+    kinds = [kind for kind in PROVENANCES if weight.get(kind, 0.0) >= LEAST_SHARE * share * total]
+    return Confidence(kinds[-1] if kinds else max(weight, key=lambda kind: weight[kind]), _mean_bar(known), share)
+
+
+LEAST_SHARE = 0.1  # of the time that has curves; less than this of it does not decide how well the whole is known
+
+
+def _mean_bar(known: list[tuple[float, Estimate]]) -> ErrorBar:
+    """As if all errors went the same way: that of the sum is no larger."""
+    total = sum(seconds for seconds, _ in known)
+    return ErrorBar(
+        sum(seconds * estimate.error.median for seconds, estimate in known) / total,
+        sum(seconds * estimate.error.p90 for seconds, estimate in known) / total,
+    )
+
+
 def _together(parts: list[OperatorTime], total: float) -> OperatorTime:
     seconds = sum(part.seconds for part in parts)
     longest = max(parts, key=lambda part: part.seconds)
     flops, num_bytes = sum(part.flops for part in parts), sum(part.bytes for part in parts)
-    return OperatorTime(longest.name, seconds, flops, num_bytes, longest.bound, seconds / total)
+    return OperatorTime(longest.name, seconds, flops, num_bytes, longest.bound, seconds / total, _estimate(parts, longest))
+
+
+def _estimate(parts: list[OperatorTime], longest: OperatorTime) -> Estimate | None:
+    """The curve of the longest, the error of all, and the provenance of the least sure."""
+    known = [(part.seconds, part.estimate) for part in parts if part.estimate is not None]
+    if longest.estimate is None or not known:
+        return None
+    kind = max((estimate.provenance for _, estimate in known), key=PROVENANCES.index)
+    return longest.estimate._replace(provenance=kind, error=_mean_bar(known))

@@ -16,7 +16,7 @@ from seatrial.core.model import (
     mlp_parameters,
 )
 from seatrial.cost.formats import kv_cache_format
-from seatrial.cost.operators import ACTIVATION_BYTES
+from seatrial.cost.kernels import ACTIVATION_BYTES
 from seatrial.cost.parallelism import expert_ranks, fullest_stage, kv_heads_per_rank
 
 PLAIN_BYTES = FORMATS["bf16"].bytes_per_element

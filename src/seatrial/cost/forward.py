@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from seatrial.core.deployment import Parallelism
 from seatrial.core.model import FORMATS, Attention, LatentAttention, Layers, Mlp, ModelSpec, Moe, NumberFormat, StateSpace, kv_elements
 from seatrial.cost.collectives import AllGather, AllReduce, AllToAll, PointToPoint
-from seatrial.cost.operators import ACTIVATION_BYTES, Device, Elementwise, Experts, Gemm, Operator, Overhead, Scan
+from seatrial.cost.kernels import ACTIVATION_BYTES
+from seatrial.cost.operators import Device, Elementwise, Experts, Gemm, Operator, Overhead, Scan
 from seatrial.cost.parallelism import expert_ranks, kv_heads_per_rank
 
 BF16 = FORMATS["bf16"]
@@ -18,7 +19,7 @@ def token_operators(model: ModelSpec, parallelism: Parallelism, kv_cache: Number
         operators += _mixer(group, model, parallelism, kv_cache, device)
         operators += _feed_forward(group, model, parallelism, device)
     hidden_bytes = model.hidden_size * ACTIVATION_BYTES
-    operators.append(Elementwise("embedding and norm", 1, device, 4 * hidden_bytes, device.efficiencies.small_kernels_per_step))
+    operators.append(Elementwise("embedding and norm", 1, device, 4 * hidden_bytes, device.profile.small_kernels_per_step))
     if parallelism.tensor_parallel > 1:
         operators.append(AllReduce("all-reduce", 1, device, parallelism.tensor_parallel, hidden_bytes))
     return (*operators, *_pipeline_hops(model, parallelism, device))
@@ -32,7 +33,7 @@ def sampled_operators(model: ModelSpec, parallelism: Parallelism, device: Device
     ]
     if tensor > 1:
         operators.append(AllGather("logits all-gather", 1, device, tensor, model.vocab_size * ACTIVATION_BYTES))
-    operators.append(Elementwise("sampler", 1, device, model.vocab_size * device.efficiencies.sampler_bytes_per_logit, 1))
+    operators.append(Elementwise("sampler", 1, device, model.vocab_size * device.profile.sampler_bytes_per_logit, 1))
     return tuple(operators)
 
 
@@ -40,7 +41,7 @@ def _mixer(group: Layers, model: ModelSpec, parallelism: Parallelism, kv_cache: 
     if group.mixer is None:
         return
     tensor, hidden, weights = parallelism.tensor_parallel, model.hidden_size, model.formats.attention
-    eff = device.efficiencies
+    profile = device.profile
 
     def gemm(name: str, num_inputs: float, num_outputs: float) -> Gemm:
         return Gemm(name, group.count, device, num_inputs, num_outputs, weights)
@@ -68,22 +69,22 @@ def _mixer(group: Layers, model: ModelSpec, parallelism: Parallelism, kv_cache: 
             yield gemm("mixer projections", hidden, inner)
             yield Scan("scan", group.count, device, mixer.flops_per_token / tensor)
     if cached:
-        yield Overhead("attention launch", eff.attention_fixed, group.count)
+        yield Overhead("attention launch", profile.attention_fixed, group.count)
         yield Elementwise("cache write", group.count, device, cached * kv_cache.bytes_per_element, 0, is_work=True)
     traffic = (4 * hidden + 2 * inner) * ACTIVATION_BYTES
-    yield Elementwise("elementwise", group.count, device, traffic, eff.small_kernels_per_mixer)
+    yield Elementwise("elementwise", group.count, device, traffic, profile.small_kernels_per_mixer)
     if tensor > 1:
         yield AllReduce("all-reduce", group.count, device, tensor, hidden * ACTIVATION_BYTES)
 
 
 def _feed_forward(group: Layers, model: ModelSpec, parallelism: Parallelism, device: Device) -> Iterator[Operator]:
-    tensor, hidden, eff = parallelism.tensor_parallel, model.hidden_size, device.efficiencies
+    tensor, hidden, profile = parallelism.tensor_parallel, model.hidden_size, device.profile
     match group.feed_forward:
         case None:
             return
         case Mlp(intermediate_size=width, gated=gated):
             yield from _dense("MLP", group.count, device, hidden, width / tensor, gated, model.formats.mlp)
-            traffic, kernels = (4 * hidden + 3 * width / tensor) * ACTIVATION_BYTES, eff.small_kernels_per_mlp
+            traffic, kernels = (4 * hidden + 3 * width / tensor) * ACTIVATION_BYTES, profile.small_kernels_per_mlp
         case Moe() as moe:
             yield Gemm("router", group.count, device, hidden, moe.num_experts, BF16)
             yield _experts(group.count, moe, model, parallelism, device)
@@ -91,7 +92,7 @@ def _feed_forward(group: Layers, model: ModelSpec, parallelism: Parallelism, dev
                 width = moe.shared_intermediate_size
                 yield from _dense("shared experts", group.count, device, hidden, width / tensor, moe.gated, model.formats.mlp)
             expanded = moe.num_experts_per_tok * (hidden + 3 * moe.intermediate_size) / tensor
-            traffic, kernels = (4 * hidden + expanded) * ACTIVATION_BYTES, eff.small_kernels_per_moe
+            traffic, kernels = (4 * hidden + expanded) * ACTIVATION_BYTES, profile.small_kernels_per_moe
             if expert_ranks(parallelism) > 1 and parallelism.data_parallel > 1:
                 yield from _exchange(group.count, moe, model, parallelism, device)
                 tensor = 1  # tokens come back from their experts whole

@@ -1,4 +1,4 @@
-"""What a forward pass is made of, and the one law of each: how long it takes, what it multiplies and what it moves.
+"""What a forward pass is made of: how long each part takes, what it multiplies and what it moves.
 
 Operators answer for arrays, so that a table over all token counts is one call, and explaining one step is the same call with one element.
 """
@@ -7,14 +7,32 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from seatrial.core.accelerator import Accelerator
-from seatrial.core.model import Moe, NumberFormat
-from seatrial.cost.efficiencies import Efficiencies
+from seatrial.core.curves import (
+    Curves,
+    Estimate,
+    ExpertsCurve,
+    Fitted,
+    GemmCurve,
+    PromptCurve,
+)
+from seatrial.core.engine_profile import EngineProfile
+from seatrial.core.model import FORMATS, Moe, NumberFormat
 from seatrial.cost.formats import compute_rate, plain_peak
+from seatrial.cost.kernels import (
+    ExpertsWork,
+    FloatArray,
+    GemmWork,
+    Peaks,
+    Times,
+    experts_times,
+    gemm_times,
+    overlapped,
+)
+from seatrial.cost.routing import coverage
 
-FloatArray = NDArray[np.float64]
+UNPACKING = 0.85  # share of the rate that weight-only kernels keep: 0.7 to 0.95 in practice
 
 
 class Load(NamedTuple):
@@ -33,11 +51,12 @@ class Demand(NamedTuple):
     memory_time: FloatArray
     network_time: FloatArray
     fixed_time: FloatArray
+    blend: float
 
     @property
     def seconds(self) -> FloatArray:
-        """The roofline: arithmetic and memory overlap, the network and the fixed part do not."""
-        return np.maximum(self.compute_time, self.memory_time) + self.network_time + self.fixed_time
+        """Arithmetic and memory overlap, the network and the fixed part do not."""
+        return overlapped(self.compute_time, self.memory_time, self.blend) + self.network_time + self.fixed_time
 
 
 class Operator(Protocol):
@@ -49,30 +68,55 @@ class Operator(Protocol):
     def count(self) -> float: ...
     @property
     def is_work(self) -> bool: ...
+    @property
+    def estimate(self) -> Estimate | None:
+        """How its time is known; None for what the engine's profile says."""
 
     def demand(self, load: Load) -> Demand:
         """Of one run."""
 
 
+class Use(NamedTuple):
+    """A curve for one operator of a model, and how well it is known there."""
+
+    fitted: Fitted
+    estimate: Estimate
+
+
 @dataclass(frozen=True, slots=True)
 class Device:
-    """An accelerator and the share of its peaks that kernels reach."""
+    """An accelerator, what kernels reach on it, and what the engine makes of them."""
 
     accelerator: Accelerator
-    efficiencies: Efficiencies
+    curves: Curves
+    profile: EngineProfile
 
-    def matrix_rate(self, weights: NumberFormat) -> float:
-        """FLOP/s of a large GEMM over such weights."""
+    def use(self, operator: str, number_format: str, multiplied: str, **sizes: float) -> Use:
+        fitted = self.curves.find(operator, number_format, multiplied)
+        return Use(fitted, self.curves.estimate(fitted, number_format, sizes))
+
+    def matrices(self, operator: str, weights: NumberFormat, **sizes: float) -> Use:
         rate = compute_rate(weights, self.accelerator)
-        share = self.efficiencies.gemm_compute * (self.efficiencies.weight_only_compute if rate.weight_only else 1.0)
-        return rate.peak_flops * share
+        same_as_bf16 = {"fp16": "bf16"}
+        number_format, multiplied = (same_as_bf16.get(name, name) for name in (weights.name, rate.format))
+        return self.use(operator, number_format, multiplied, **sizes)
 
-    def attention_rate(self) -> float:
-        """FLOP/s of attention kernels, whatever the weights and the cache are stored in."""
-        return plain_peak(self.accelerator) * self.efficiencies.attention_compute
+    def attention(self, operator: str, cache: NumberFormat, **sizes: float) -> Use:
+        """Attention is multiplied in the plain format, whatever the weights and the cache are stored in."""
+        return self.use(operator, "bf16" if cache.name == "fp16" else cache.name, "bf16", **sizes)
 
-    def bandwidth(self, share: float) -> float:
-        return self.accelerator.memory_bandwidth * share
+    def link(self, operator: str, link: str, **sizes: float) -> Use:
+        return self.use(operator, link, "", **sizes)
+
+    @property
+    def plain_peaks(self) -> Peaks:
+        return Peaks(plain_peak(self.accelerator), self.accelerator.memory_bandwidth)
+
+    def matrix_peaks(self, weights: NumberFormat, fitted: Fitted) -> Peaks:
+        """Weights that are unpacked on the way slow the arithmetic down, which only a curve of that very format knows."""
+        rate = compute_rate(weights, self.accelerator)
+        unpacking = UNPACKING if rate.weight_only and fitted.number_format != weights.name else 1.0
+        return Peaks(rate.peak_flops * unpacking, self.accelerator.memory_bandwidth)
 
     def activation_bytes(self, weights: NumberFormat) -> float:
         return compute_rate(weights, self.accelerator).activation_bytes
@@ -80,11 +124,7 @@ class Device:
 
 @dataclass(frozen=True, slots=True)
 class Gemm:
-    """`rows x num_inputs` times `num_inputs x num_outputs`.
-
-    `max(2 (rows + half_rows) K N / (peak * gemm_compute), bytes / (bandwidth * gemm_memory)) + gemm_fixed`: the efficiency is
-    `gemm_compute * rows / (rows + half_rows)`, which falls for low matrices as tiles are left unfilled.
-    """
+    """`rows x num_inputs` times `num_inputs x num_outputs`; the law is that of `GemmCurve`."""
 
     name: str
     count: float
@@ -94,27 +134,29 @@ class Gemm:
     weights: NumberFormat
     is_work: bool = True
 
+    @property
+    def _use(self) -> Use:
+        return self.device.matrices("gemm", self.weights, inputs=self.num_inputs, outputs=self.num_outputs)
+
+    @property
+    def estimate(self) -> Estimate:
+        return self._use.estimate
+
     def demand(self, load: Load) -> Demand:
-        eff = self.device.efficiencies
-        size = self.num_inputs * self.num_outputs
-        row_bytes = self.num_inputs * self.device.activation_bytes(self.weights) + self.num_outputs * ACTIVATION_BYTES
-        num_bytes = size * self.weights.bytes_per_element + load.rows * row_bytes
-        return demand(
-            load,
-            flops=2 * size * load.rows,
-            bytes=num_bytes,
-            compute_time=2 * size * (load.rows + eff.gemm_half_rows) / self.device.matrix_rate(self.weights),
-            memory_time=num_bytes / self.device.bandwidth(eff.gemm_memory),
-            fixed_time=eff.gemm_fixed,
-        )
+        fitted = self._use.fitted
+        assert isinstance(fitted.curve, GemmCurve)
+        inputs, outputs = np.asarray(self.num_inputs), np.asarray(self.num_outputs)
+        work = GemmWork(load.rows, inputs, outputs, self.weights.bytes_per_element, self.device.activation_bytes(self.weights))
+        times = gemm_times(fitted.curve, work, self.device.matrix_peaks(self.weights, fitted))
+        return kernel(load, work.flops, work.bytes, times, self.device.profile.gemm_scale)
 
 
 @dataclass(frozen=True, slots=True)
 class Experts:
-    """The routed experts of one layer: a grouped GEMM over those that the step's tokens reach.
+    """The routed experts of one layer: a grouped GEMM over those that the step's tokens reach; the law is that of `ExpertsCurve`.
 
-    With uniform routing `tokens` reach `E (1 - (1 - k/E)^tokens)` of `E` experts; only their weights are read. `ranks` share the experts
-    and see all tokens (expert parallelism); else every rank holds all experts, split by `tensor_split`, and sees its own tokens.
+    Only the weights of the experts reached are read. `ranks` share the experts and see all tokens (expert parallelism); else every rank
+    holds all experts, split by `tensor_split`, and sees its own tokens.
     """
 
     name: str
@@ -128,25 +170,32 @@ class Experts:
     data_parallel: int
     is_work: bool = True
 
+    @property
+    def _use(self) -> Use:
+        moe = self.moe
+        sizes = {"hidden": self.hidden_size, "width": moe.intermediate_size}
+        return self.device.matrices("experts", self.weights, **sizes, experts_per_token=moe.num_experts_per_tok, experts=moe.num_experts)
+
+    @property
+    def estimate(self) -> Estimate:
+        return self._use.estimate
+
     def demand(self, load: Load) -> Demand:
-        eff, moe = self.device.efficiencies, self.moe
+        fitted, profile, moe = self._use.fitted, self.device.profile, self.moe
+        assert isinstance(fitted.curve, ExpertsCurve)
         seen, scale = (load.tokens, self.data_parallel) if self.ranks > 1 else (load.tokens / self.data_parallel, 1)
-        imbalance = eff.expert_imbalance if self.ranks > 1 else 1.0
-        reached = np.minimum(imbalance * coverage(moe, seen), moe.num_experts) / self.ranks
-        rows = imbalance * load.rows * scale * moe.num_experts_per_tok / self.ranks
-        width = moe.intermediate_size / self.tensor_split
-        matrices = 3 if moe.gated else 2
-        size = matrices * self.hidden_size * width
-        row_bytes = self.hidden_size * (self.device.activation_bytes(self.weights) + ACTIVATION_BYTES) + matrices * width * ACTIVATION_BYTES
-        num_bytes = reached * size * self.weights.bytes_per_element + rows * row_bytes
-        return demand(
-            load,
-            flops=2 * size * rows,
-            bytes=num_bytes,
-            compute_time=2 * size * (rows + reached * eff.gemm_half_rows) / self.device.matrix_rate(self.weights),
-            memory_time=num_bytes / self.device.bandwidth(eff.gemm_memory),
-            fixed_time=2 * eff.gemm_fixed,
+        imbalance = profile.expert_imbalance if self.ranks > 1 else 1.0
+        work = ExpertsWork(
+            rows=imbalance * load.rows * scale * moe.num_experts_per_tok / self.ranks,
+            reached=np.minimum(imbalance * coverage(moe, seen, profile.expert_skew), moe.num_experts) / self.ranks,
+            hidden=np.asarray(float(self.hidden_size)),
+            width=np.asarray(moe.intermediate_size / self.tensor_split),
+            matrices=3 if moe.gated else 2,
+            weight_bytes=self.weights.bytes_per_element,
+            activation_bytes=self.device.activation_bytes(self.weights),
         )
+        times = experts_times(fitted.curve, work, self.device.matrix_peaks(self.weights, fitted))
+        return kernel(load, work.flops, work.bytes, times, profile.experts_scale)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,12 +208,13 @@ class Elementwise:
     bytes_per_row: float
     num_kernels: float
     is_work: bool = False
+    estimate: Estimate | None = None
 
     def demand(self, load: Load) -> Demand:
-        eff = self.device.efficiencies
+        profile = self.device.profile
         num_bytes = self.bytes_per_row * load.rows
-        memory_time = num_bytes / self.device.bandwidth(eff.elementwise_memory)
-        return demand(load, bytes=num_bytes, memory_time=memory_time, fixed_time=self.num_kernels * eff.small_kernel_fixed)
+        memory_time = num_bytes / (self.device.accelerator.memory_bandwidth * profile.elementwise_memory)
+        return demand(load, bytes=num_bytes, memory_time=memory_time, fixed_time=self.num_kernels * profile.small_kernel_fixed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,10 +226,14 @@ class Scan:
     device: Device
     flops_per_row: float
     is_work: bool = True
+    estimate: Estimate | None = None
 
     def demand(self, load: Load) -> Demand:
+        """At the rate of attention over prompts, which also works on tiles with vector operations between."""
+        curve = self.device.attention("prompt_attention", FORMATS["bf16"]).fitted.curve
+        assert isinstance(curve, PromptCurve)
         flops = self.flops_per_row * load.rows
-        return demand(load, flops=flops, compute_time=flops / self.device.attention_rate())
+        return demand(load, flops=flops, compute_time=flops / (self.device.plain_peaks.flops * curve.compute))
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,17 +244,23 @@ class Overhead:
     seconds: float
     count: float = 1
     is_work: bool = False
+    estimate: Estimate | None = None
 
     def demand(self, load: Load) -> Demand:
         return demand(load, fixed_time=self.seconds)
 
 
-ACTIVATION_BYTES = 2.0  # activations between kernels are bf16
-
-
-def coverage(moe: Moe, tokens: FloatArray) -> FloatArray:
-    """Experts that at least one of `tokens` is routed to, with uniform routing: an upper bound, since real routing is skewed."""
-    return moe.num_experts * (1 - (1 - moe.num_experts_per_tok / moe.num_experts) ** tokens)
+def kernel(load: Load, flops: FloatArray, num_bytes: FloatArray, times: Times, scale: float) -> Demand:
+    """What a curve says, as the engine does it: `scale` times as long."""
+    return demand(
+        load,
+        flops=flops,
+        bytes=num_bytes,
+        compute_time=scale * times.compute,
+        memory_time=scale * times.memory,
+        fixed_time=scale * times.fixed,
+        blend=times.blend,
+    )
 
 
 def demand(
@@ -212,7 +272,8 @@ def demand(
     memory_time: FloatArray | float = 0.0,
     network_time: FloatArray | float = 0.0,
     fixed_time: FloatArray | float = 0.0,
+    blend: float = 1.0,
 ) -> Demand:
     """A demand of which only some parts are not zero."""
     zeros = np.zeros_like(load.rows)
-    return Demand(zeros + flops, zeros + bytes, zeros + compute_time, zeros + memory_time, zeros + network_time, zeros + fixed_time)
+    return Demand(zeros + flops, zeros + bytes, zeros + compute_time, zeros + memory_time, zeros + network_time, zeros + fixed_time, blend)

@@ -1,4 +1,4 @@
-"""The cost of a step from first principles: operators over the roofline of an accelerator, plus the engine's own overheads."""
+"""The cost of a step: operators over the roofline of an accelerator and its measured curves, plus the engine's own overheads."""
 
 from collections.abc import Iterator
 
@@ -6,15 +6,17 @@ import numpy as np
 
 from seatrial.core.accelerator import Accelerator
 from seatrial.core.batch import Batch, DecodeLaw, RequestOverhead
+from seatrial.core.curves import Curves
 from seatrial.core.deployment import EngineConfig, Parallelism
+from seatrial.core.engine_profile import EngineProfile
 from seatrial.core.model import ModelSpec
 from seatrial.core.record import EngineTotals, Work
 from seatrial.cost.attention import attention_times, attention_work
-from seatrial.cost.efficiencies import DEFAULT_EFFICIENCIES, VLLM_ON_H100, Efficiencies, EngineOverheads
-from seatrial.cost.explain import OperatorTime, Sums, attention_parts, merge, operator_times, overhead
+from seatrial.cost.explain import Confidence, OperatorTime, Sums, attention_parts, confidence, merge, operator_times, overhead
 from seatrial.cost.formats import kv_cache_format, main_compute_rate
 from seatrial.cost.forward import sampled_operators, token_operators
-from seatrial.cost.operators import Device, FloatArray, Load, Overhead
+from seatrial.cost.kernels import FloatArray
+from seatrial.cost.operators import Device, Load, Overhead
 from seatrial.cost.parallelism import check_parallelism
 from seatrial.cost.table import MAX_LENGTH, GraphSizes, StepTable
 from seatrial.cost.work import run_need
@@ -33,17 +35,16 @@ class RooflineCost:
         accelerator: Accelerator,
         parallelism: Parallelism,
         engine: EngineConfig,
-        *,
-        efficiencies: Efficiencies = DEFAULT_EFFICIENCIES,
-        overheads: EngineOverheads = VLLM_ON_H100,
+        curves: Curves,
+        profile: EngineProfile,
     ) -> None:
         check_parallelism(model, accelerator, parallelism)
         self.model = model
         self.parallelism = parallelism
-        self.overheads = overheads
+        self.profile = profile
         self.attention_window = model.attention_window
-        self.request_overhead = RequestOverhead(overheads.before_request, overheads.after_token)
-        self._device = Device(accelerator, efficiencies)
+        self.request_overhead = RequestOverhead(profile.before_request, profile.after_token)
+        self._device = Device(accelerator, curves, profile)
         self._kv_cache = kv_cache_format(model, engine)
         self._graphs = GraphSizes(engine.max_num_seqs)
         self._set_operators()
@@ -51,7 +52,7 @@ class RooflineCost:
 
     def _set_operators(self) -> None:
         forward = token_operators(self.model, self.parallelism, self._kv_cache, self._device)
-        self._token_operators = (*forward, Overhead("engine, per step", self.overheads.per_step))
+        self._token_operators = (*forward, Overhead("engine, per step", self.profile.per_step))
         self._sampled_operators = sampled_operators(self.model, self.parallelism, self._device)
         self._tokens = StepTable(self._token_operators, self._token_load)
         self._sampled = StepTable(self._sampled_operators, self._sampled_load)
@@ -64,14 +65,15 @@ class RooflineCost:
         ranks = self.parallelism.data_parallel
         self._full_work = attention_work(self.model, self.parallelism, self._kv_cache, windowed=False)
         self._near_work = attention_work(self.model, self.parallelism, self._kv_cache, windowed=True)
-        self._full = attention_times(self._full_work, self._device, ranks)
-        self._near = attention_times(self._near_work, self._device, ranks)
+        self._full = attention_times(self.model, self.parallelism, self._kv_cache, self._device, windowed=False)
+        self._near = attention_times(self.model, self.parallelism, self._kv_cache, self._device, windowed=True)
         full, near = self._full, self._near
-        self._prompt_rates = (full.pair, full.cached_token, full.read, near.pair, near.read, self.overheads.per_prompt_step)
+        token = full.token + near.token
+        self._prompt_rates = (full.pair, full.cached_token, full.read, token, near.pair, near.read, self.profile.per_prompt_step)
         # a recurrent state is read and written once per sequence and step
         self._state_bytes = 2 * self.model.state_bytes_per_sequence() / (self.parallelism.tensor_parallel * ranks)
-        self._state_seconds = self._state_bytes / self._device.bandwidth(self._device.efficiencies.attention_memory)
-        self._sequence = self._state_seconds + self.overheads.per_sequence / ranks
+        self._state_seconds = self._state_bytes / (self._device.accelerator.memory_bandwidth * self.profile.elementwise_memory)
+        self._sequence = self._state_seconds + full.row + near.row + self.profile.per_sequence / ranks
         self._context = self._full.decode_context
         self._near_context = self._near.decode_context
 
@@ -86,10 +88,10 @@ class RooflineCost:
             return self._beyond_tables(batch)
         seconds += self._sequence * (num_prompts + num_decodes) + self._context * decode_context + self._near_context * near_decode
         if num_prompts:
-            pair, cached, read, near_pair, near_read, overhead = self._prompt_rates
+            pair, cached, read, token, near_pair, near_read, overhead = self._prompt_rates
             compute = pair * pairs + cached * (context - num_prompt_tokens)
             reading = read * context
-            seconds += overhead + (compute if compute > reading else reading)
+            seconds += overhead + token * num_prompt_tokens + (compute if compute > reading else reading)
             if near_context:
                 compute, reading = near_pair * near_pairs, near_read * near_context
                 seconds += compute if compute > reading else reading
@@ -104,10 +106,21 @@ class RooflineCost:
         """The parts whose seconds sum up to `step_time`, the longest first."""
         return merge(self._parts(batch))
 
+    def provenance(self, batch: Batch) -> Confidence:
+        """How well the time of this step is known, over all operators that have a curve."""
+        return confidence(self._parts(batch))
+
     def work(self, totals: EngineTotals) -> Work:
         """FLOPs and bytes that a run needed, all accelerators together; against the peaks and busy time they give MFU and MBU."""
         need = run_need(self.model, self.parallelism, self._kv_cache, self._device, totals)
         return Work(*need, self.peak_flops, self.peak_bandwidth)
+
+    @property
+    def lenders(self) -> tuple[str, ...]:
+        """Whose curves the matrix products use, if not this accelerator's own."""
+        estimates = (operator.estimate for operator in (*self._token_operators, *self._sampled_operators))
+        names = {estimate.accelerator for estimate in estimates if estimate is not None and estimate.curve.startswith("gemm.")}
+        return tuple(sorted(names - {self._device.accelerator.name}))
 
     @property
     def peak_flops(self) -> float:
@@ -139,11 +152,12 @@ class RooflineCost:
         if num_sampled:
             yield from operator_times(self._sampled_operators, self._sampled_load(np.array([float(num_sampled)])))
         ranks, num_seqs = self.parallelism.data_parallel, batch.num_prompts + batch.num_decodes
-        full = Sums(batch.prompt_pairs, batch.prompt_context - batch.num_prompt_tokens, batch.prompt_context, batch.decode_context)
-        near = Sums(batch.window_pairs, 0, batch.window_prompt_context, batch.window_decode_context)
+        tokens, cached = batch.num_prompt_tokens, batch.prompt_context - batch.num_prompt_tokens
+        full = Sums(num_seqs, tokens, batch.prompt_pairs, cached, batch.prompt_context, batch.decode_context)
+        near = Sums(num_seqs, tokens, batch.window_pairs, 0, batch.window_prompt_context, batch.window_decode_context)
         yield from attention_parts("", full, self._full_work, self._full, ranks)
         yield from attention_parts(" (window)", near, self._near_work, self._near, ranks)
         yield OperatorTime("recurrent states", self._state_seconds * num_seqs, 0.0, self._state_bytes * num_seqs, "memory")
-        yield overhead("engine, per sequence", self.overheads.per_sequence / ranks * num_seqs)
+        yield overhead("engine, per sequence", self.profile.per_sequence / ranks * num_seqs)
         if batch.num_prompts:
-            yield overhead("engine, per step with prompts", self.overheads.per_prompt_step)
+            yield overhead("engine, per step with prompts", self.profile.per_prompt_step)

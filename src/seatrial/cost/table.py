@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from seatrial.cost.operators import FloatArray, Load, Operator
+from seatrial.cost.kernels import FloatArray
+from seatrial.cost.operators import Load, Operator
 
 MAX_LENGTH = 1 << 20  # a longer table would cost more memory than the few steps of that size are worth
 _FIRST_LENGTH = 1024

@@ -10,7 +10,8 @@ from seatrial.core.model import ModelSpec, NumberFormat
 from seatrial.core.record import EngineTotals
 from seatrial.cost.attention import attention_work
 from seatrial.cost.forward import sampled_operators, token_operators
-from seatrial.cost.operators import Device, FloatArray, Load, Operator
+from seatrial.cost.kernels import FloatArray
+from seatrial.cost.operators import Device, Load, Operator
 
 
 class Need(NamedTuple):
@@ -25,7 +26,7 @@ def run_need(model: ModelSpec, parallelism: Parallelism, kv_cache: NumberFormat,
 
     Each data-parallel rank reads its own weights, once per step. A run's states are counted for its decodes.
     """
-    even = replace(device, efficiencies=replace(device.efficiencies, expert_imbalance=1.0))
+    even = replace(device, profile=replace(device.profile, expert_imbalance=1.0, expert_skew=0.0))
     ranks = parallelism.data_parallel
     whole = Parallelism(data_parallel=ranks, expert_parallel=parallelism.expert_parallel)
     tokens = np.array(sorted(totals.steps_by_tokens), np.float64)

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from seatrial.cost import AffineCost, crosses_nodes
+from seatrial.core.accelerator import Accelerator
+from seatrial.cost import AffineCost, RooflineCost, crosses_nodes
 from seatrial.metrics import Summary
 from seatrial.policy.blocks import blocks_for
 from seatrial.trial.prepare import Trial
@@ -74,5 +75,13 @@ def setup_notes(setup: ReplicaSetup) -> Iterator[str]:
         )
     if setup.model.attention_window is not None:
         yield "layers with a sliding window count as full ones in the KV cache: for long sequences there is more room in truth"
-    if not isinstance(setup.cost, AffineCost) and setup.accelerator.architecture != "Hopper":
-        yield f"the engine's overheads and kernel efficiencies are those of vLLM on H100; for {setup.accelerator.name} they are a guess"
+    if not isinstance(setup.cost, AffineCost):
+        yield from cost_notes(setup.cost, setup.accelerator)
+
+
+def cost_notes(cost: RooflineCost, accelerator: Accelerator) -> Iterator[str]:
+    """What the step times rest on, where that is not measurements of this very accelerator."""
+    if accelerator.architecture != "Hopper":
+        yield f"the engine's overheads are those of vLLM on H100; for {accelerator.name} they are a guess"
+    if borrowed := cost.lenders:
+        yield f"no operator times of {accelerator.name} are known: curves are those of {' and '.join(borrowed)}"

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, fields, replace
 
-from seatrial.catalog import load_accelerator, load_model
+from seatrial.catalog import load_accelerator, load_curves, load_engine, load_model
 from seatrial.catalog.requantize import quantized
 from seatrial.core.accelerator import Accelerator
 from seatrial.core.deployment import EngineConfig, Parallelism
@@ -125,7 +125,8 @@ def _cost(text: str, model: ModelSpec, accelerator: Accelerator, parallelism: Pa
     if kind == "affine" and colon:
         return AffineCost.parse(terms)
     if text == "roofline":
-        return RooflineCost(model, accelerator, parallelism, engine)
+        curves, profile = load_curves(accelerator), load_engine("vllm", accelerator.architecture)
+        return RooflineCost(model, accelerator, parallelism, engine, curves, profile)
     if kind in COSTS:
         raise ScenarioError(f"no cost {text!r}; write roofline, or affine:TERM=SECONDS,... like affine:base=0.005,per_prompt_token=2e-5")
     raise ScenarioError(f"no cost {text!r}; {nearest(kind, COSTS)}")

@@ -1,0 +1,115 @@
+"""Operator curves of an accelerator: its own data file, those of its relatives, and the generic ones."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import fields
+from functools import cache
+from math import inf, log
+from pathlib import Path
+from typing import Any
+
+from seatrial.catalog.accelerators import load_accelerator
+from seatrial.catalog.data_file import DataFile
+from seatrial.core.accelerator import Accelerator
+from seatrial.core.curves import KINDS, PROVENANCES, Curve, Curves, ErrorBar, Fitted
+
+CURVES = Path(__file__).parent / "data" / "curves"
+GENERIC = "generic"
+GENERATIONS = {"NVIDIA": ("Volta", "Turing", "Ampere", "Ada Lovelace", "Hopper", "Blackwell", "Blackwell Ultra")}
+"""Architectures in the order in which they came. Of a vendor that is not here all are one generation."""
+
+
+def load_curves(accelerator: Accelerator, directory: Path = CURVES) -> Curves:
+    """What to use for this accelerator, the nearest first. Whose curve it is says `Fitted.accelerator`."""
+    own = directory / f"{GENERIC}.toml"
+    generic = read_curves(own if own.exists() else CURVES / own.name)
+    files = {file.stem: file for file in sorted(directory.glob("*.toml")) if file.stem != GENERIC}
+    near = relatives(accelerator, (load_accelerator(stem) for stem in files))
+    return Curves(accelerator.name, tuple(fitted for each in near for fitted in read_curves(files[each.name])) + generic)
+
+
+def relatives(accelerator: Accelerator, measured: Iterable[Accelerator]) -> list[Accelerator]:
+    """Those of the same vendor, the nearest first: itself, then those with the same kind of links, then by generation, then by peaks.
+
+    Boards with NVLink and cards on PCIe differ more in memory and links than two generations of either: leaving accelerators out shows it.
+    """
+    kin = [each for each in measured if each.vendor == accelerator.vendor]
+
+    def distance(other: Accelerator) -> tuple[bool, bool, float, float]:
+        links = _kind_of_links(other) != _kind_of_links(accelerator)
+        return (other.name != accelerator.name, links, _generations_apart(accelerator, other), _unlikeness(accelerator, other))
+
+    return sorted(kin, key=distance)
+
+
+def _kind_of_links(accelerator: Accelerator) -> str:
+    return accelerator.scale_up.name.partition(" ")[0]
+
+
+def _generations_apart(one: Accelerator, other: Accelerator) -> float:
+    if one.architecture == other.architecture:
+        return 0
+    order = GENERATIONS.get(one.vendor, ())
+    if one.architecture not in order or other.architecture not in order:
+        return inf
+    return abs(order.index(one.architecture) - order.index(other.architecture))
+
+
+def _unlikeness(one: Accelerator, other: Accelerator) -> float:
+    flops = log(max(one.peak_flops.values()) / max(other.peak_flops.values()))
+    return abs(flops) + abs(log(one.memory_bandwidth / other.memory_bandwidth))
+
+
+@cache
+def read_curves(file: Path) -> tuple[Fitted, ...]:
+    """Every curve of one data file, whose stem names the accelerator. docs/catalog.md explains the keys."""
+    entry = DataFile(file, "curves")
+    entry.table("", required=("sources",), optional=tuple(KINDS))
+    return tuple(_fitted(entry, operator, name) for operator in KINDS if operator in entry.root for name in _formats(entry, operator))
+
+
+def _formats(entry: DataFile, operator: str) -> Iterator[str]:
+    found = entry.root[operator]
+    if not isinstance(found, dict):
+        raise entry.error(operator, f"is {found!r}; it must hold a table for each number format")
+    yield from found
+
+
+def _fitted(entry: DataFile, operator: str, number_format: str) -> Fitted:
+    place = f"{operator}.{number_format}"
+    table = entry.table(place, required=("curve", "source", "errors"), optional=("multiplied", "sizes", "measured"))
+    fact = entry.fact(place, entry.text(f"{place}.source", table["source"]))
+    kind = KINDS[operator]
+    names = tuple(field.name for field in fields(kind))
+    given = entry.table(f"{place}.curve", required=names)
+    errors = entry.table(f"{place}.errors", optional=PROVENANCES)
+    return Fitted(
+        operator,
+        number_format,
+        entry.text(f"{place}.multiplied", table["multiplied"]) if table.get("multiplied") else "",
+        _curve(entry, place, kind, {name: given[name] for name in names}),
+        entry.file.stem,
+        f"{fact.source}, {fact.date}",
+        {name: _numbers(entry, f"{place}.sizes", sizes) for name, sizes in table.get("sizes", {}).items()},
+        {name: ErrorBar(*_numbers(entry, f"{place}.errors.{name}", bar, count=2)) for name, bar in errors.items()},
+    )
+
+
+def _curve(entry: DataFile, place: str, kind: type[Curve], given: dict[str, Any]) -> Curve:
+    for name, value in given.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < inf:
+            raise entry.error(f"{place}.curve.{name}", f"is {value!r}; it must be a number, zero or more")
+        if value == 0 and name in ("compute", "memory", "bandwidth", "one_shot", "two_shots"):
+            raise entry.error(f"{place}.curve.{name}", "is 0; a share of a peak is above zero")
+    return kind(**{name: float(value) for name, value in given.items()})
+
+
+def _numbers(entry: DataFile, place: str, values: object, count: int | None = None) -> tuple[float, ...]:
+    good = isinstance(values, list) and values and all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
+    if not isinstance(values, list) or not good or (count is not None and len(values) != count):
+        raise entry.error(place, f"is {values!r}; it must be a list of {count or 'some'} numbers")
+    return tuple(float(value) for value in values)
+
+
+def curve_names(directory: Path = CURVES) -> list[str]:
+    """The accelerators that have curves of their own."""
+    return sorted(file.stem for file in directory.glob("*.toml") if file.stem != GENERIC)

@@ -1,0 +1,185 @@
+"""What real kernels reach on an accelerator: a few numbers per operator and number format, their source and their error."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+@dataclass(frozen=True, slots=True)
+class GemmCurve:
+    """A matrix product of `rows x K` by `K x N`. Shares of the peaks are in (0, 1], times in seconds.
+
+    compute = 2 (rows + half_rows) (K + half_inputs) (N + half_outputs) / (peak * compute)
+    memory  = bytes / (bandwidth * memory)
+    seconds = (compute^blend + memory^blend)^(1/blend) + fixed + per_input * K
+    """
+
+    compute: float
+    memory: float
+    fixed: float
+    per_input: float
+    half_rows: float
+    half_inputs: float
+    half_outputs: float
+    blend: float
+
+
+@dataclass(frozen=True, slots=True)
+class ExpertsCurve:
+    """The routed experts of one layer: as a GEMM of all their rows, of which `half_rows` more for each expert reached are empty."""
+
+    compute: float
+    memory: float
+    fixed: float
+    half_rows: float
+    blend: float
+
+
+@dataclass(frozen=True, slots=True)
+class PromptCurve:
+    """Attention of one layer over prompt chunks; `pairs` are query-key products, head dimensions and formats as in docs/cost.md.
+
+    arithmetic = flops of the pairs * (1 + half_heads / heads) / (peak * compute)
+    seconds    = max(arithmetic, reading of keys and values) + bytes of queries and outputs / (bandwidth * memory) + fixed
+    """
+
+    compute: float
+    memory: float
+    fixed: float
+    half_heads: float
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeCurve:
+    """Attention of one layer for decodes.
+
+    seconds = max(flops / (peak * compute), bytes of the cache / (bandwidth * memory)) + per_row * heads * sequences + fixed
+    """
+
+    compute: float
+    memory: float
+    fixed: float
+    per_row: float
+
+
+@dataclass(frozen=True, slots=True)
+class AllReduceCurve:
+    """The sum of a message of `m` bytes over `n` ranks of a node, `B` the bandwidth of a device's links.
+
+    seconds = latency + per_rank (n - 1) + min((n - 1) m / (B one_shot), second_latency + 2 (n - 1) / n * m / (B two_shots))
+
+    Where ranks get in each other's way (cards that meet over the host's PCIe), `B` shrinks to `B (2 / n)^crowding`.
+    """
+
+    latency: float
+    per_rank: float
+    one_shot: float
+    two_shots: float
+    second_latency: float
+    crowding: float
+
+
+@dataclass(frozen=True, slots=True)
+class TransferCurve:
+    """Bytes that a rank sends: all-gather, all-to-all, point to point. `B` and `crowding` as in an all-reduce.
+
+    seconds = latency + per_rank (n - 1) + sent / (B * bandwidth)
+    """
+
+    latency: float
+    per_rank: float
+    bandwidth: float
+    crowding: float
+
+
+Curve = GemmCurve | ExpertsCurve | PromptCurve | DecodeCurve | AllReduceCurve | TransferCurve
+
+KINDS: dict[str, type[Curve]] = {
+    "gemm": GemmCurve,
+    "experts": ExpertsCurve,
+    "prompt_attention": PromptCurve,
+    "decode_attention": DecodeCurve,
+    "latent_prompt_attention": PromptCurve,
+    "latent_decode_attention": DecodeCurve,
+    "all_reduce": AllReduceCurve,
+    "all_gather": TransferCurve,
+    "all_to_all": TransferCurve,
+    "point_to_point": TransferCurve,
+}
+"""Every operator that has curves, and their form."""
+
+PROVENANCES = ("measured", "interpolated", "scaled", "roofline")
+"""From the surest to the least sure: the very size was measured on this accelerator; another size within those that were; the curve
+is a sibling's, of another format, or goes beyond what was measured; nothing of the kind was measured, a common share of the peaks."""
+
+
+class ErrorBar(NamedTuple):
+    """Absolute relative error of a time: half of the times are nearer than `median`, nine in ten nearer than `p90`."""
+
+    median: float
+    p90: float
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A curve and how it came about. `number_format` is the weights' or the cache's (`any` where it does not matter).
+
+    `multiplied` is the format in which the accelerator multiplied, which may be a wider one; empty where nothing is multiplied.
+    `sizes` are what was measured, sorted, by the name of the dimension; without them nothing was.
+    `errors` holds a bar for each provenance that such a time can have.
+    """
+
+    operator: str
+    number_format: str
+    multiplied: str
+    curve: Curve
+    accelerator: str
+    source: str
+    sizes: Mapping[str, tuple[float, ...]]
+    errors: Mapping[str, ErrorBar]
+
+
+class Estimate(NamedTuple):
+    """How an operator's time is known: by which accelerator's curve, and how far that may be off."""
+
+    provenance: str
+    error: ErrorBar
+    accelerator: str
+    curve: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Curves:
+    """All that may be used for one accelerator, the nearest first: its own, those of its relatives, at last the generic ones."""
+
+    accelerator: str
+    fitted: tuple[Fitted, ...]
+
+    def find(self, operator: str, number_format: str, multiplied: str) -> Fitted:
+        """The nearest curve of this very format; else the nearest that multiplies so; else the nearest of the operator."""
+        known = [each for each in self.fitted if each.operator == operator]
+        assert known, f"no curve of {operator}; the generic ones have every operator"
+        exact = (each for each in known if each.number_format == number_format and each.multiplied == multiplied)
+        alike = (each for each in known if each.multiplied == multiplied and each.number_format in ("bf16", "any"))
+        return next(exact, None) or next(alike, None) or known[0]
+
+    def estimate(self, fitted: Fitted, number_format: str, sizes: Mapping[str, float]) -> Estimate:
+        """Of a time that `fitted` gives for these sizes."""
+        kind = _provenance(self.accelerator, fitted, number_format, sizes)
+        bar = fitted.errors.get(kind) or max(fitted.errors.values())
+        return Estimate(kind, bar, fitted.accelerator, f"{fitted.operator}.{fitted.number_format}", fitted.source)
+
+    def __iter__(self) -> Iterator[Fitted]:
+        return iter(self.fitted)
+
+
+def _provenance(accelerator: str, fitted: Fitted, number_format: str, sizes: Mapping[str, float]) -> str:
+    if not fitted.sizes:
+        return "roofline"
+    if fitted.accelerator != accelerator or fitted.number_format not in (number_format, "any"):
+        return "scaled"
+    known = [(sizes[name], fitted.sizes[name]) for name in fitted.sizes if name in sizes]
+    if any(not measured[0] <= size <= measured[-1] for size, measured in known):
+        return "scaled"
+    return "measured" if all(size in measured for size, measured in known) else "interpolated"

@@ -1,0 +1,38 @@
+"""What an engine adds to its kernels, and how far its kernels are from those that were timed alone."""
+
+from dataclasses import dataclass
+
+from seatrial.core.accelerator import Fact
+
+
+@dataclass(frozen=True, slots=True)
+class EngineProfile:
+    """Of one engine and version. docs/cost.md tells where each number acts. Times in seconds; scales multiply a curve's time.
+
+    `attention_memory` is the share of the memory's bandwidth that decode attention reaches, None for the curve's own.
+    `expert_skew` is the exponent of the experts' popularity (rank^-skew): 0 for uniform routing.
+    `sources` has the origin of every number by its name.
+    """
+
+    name: str
+    gemm_scale: float
+    experts_scale: float
+    attention_scale: float  # arithmetic of prompt attention
+    attention_memory: float | None
+    attention_fixed: float  # per attention layer and step
+    elementwise_memory: float  # share of the bandwidth
+    small_kernel_fixed: float
+    small_kernels_per_mixer: float
+    small_kernels_per_mlp: float
+    small_kernels_per_moe: float
+    small_kernels_per_step: float
+    all_reduce_fixed: float  # per all-reduce or all-gather, on top of its curve
+    expert_imbalance: float  # fullest expert-parallel rank over the mean
+    expert_skew: float
+    sampler_bytes_per_logit: float
+    per_step: float
+    per_prompt_step: float
+    per_sequence: float
+    before_request: float
+    after_token: float
+    sources: dict[str, Fact]
