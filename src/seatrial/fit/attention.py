@@ -1,0 +1,103 @@
+"""Cells of attention: prompts and decodes, over keys and values or over a latent cache."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seatrial.core.accelerator import Accelerator
+from seatrial.core.curves import Curve, DecodeCurve, PromptCurve
+from seatrial.core.model import NumberFormat
+from seatrial.cost.formats import plain_peak
+from seatrial.cost.kernels import FloatArray, Peaks, decode_rate, pair_rate, query_bytes
+from seatrial.fit.cell import FEWEST, Cell, Law, measured_sizes, shapes
+from seatrial.fit.sift import Points, plausible
+from seatrial.fit.table import Note, Table, by_accelerator, by_format
+
+PROMPT_COLUMNS = ("batch_size", "isl", "num_heads", "num_key_value_heads", "head_dim", "attn_dtype", "kv_cache_dtype", "step")
+DECODE_COLUMNS = ("batch_size", "context_tokens", "num_heads", "num_key_value_heads", "head_dim", "kv_cache_dtype")
+LATENT_PROMPT_COLUMNS = ("batch_size", "isl", "num_heads", "mla_dtype", "kv_cache_dtype", "step")
+LATENT_DECODE_COLUMNS = ("batch_size", "isl", "step", "num_heads", "kv_cache_dtype")
+SHORTEST = 16  # tokens; shorter sequences are all launch
+MOST_PROMPT_TOKENS = 32768  # no step computes more
+QUERY_KEY, VALUE, RANK, ENTRY = 192, 128, 512, 576  # DeepSeek-V3, whose latent attention the tables time
+
+
+def prompts(table: Table, note: Note) -> Iterator[Cell]:
+    table = table.where((table["attn_dtype"] == "bfloat16") & (table["kv_cache_dtype"] == "bfloat16") & (table["step"] == 0))
+    for accelerator, own in by_accelerator(table, note):
+        points = own.points("batch_size", "isl", "num_heads", "num_key_value_heads", "head_dim")
+        dim = points.keys[:, 4]
+        yield from _prompt("prompt_attention", accelerator, points, dim, dim)
+
+
+def latent_prompts(table: Table, note: Note) -> Iterator[Cell]:
+    table = table.where((table["mla_dtype"] == "bfloat16") & (table["kv_cache_dtype"] == "bfloat16") & (table["step"] == 0))
+    for accelerator, own in by_accelerator(table, note):
+        points = own.points("batch_size", "isl", "num_heads")
+        same = np.ones(len(points.seconds))
+        yield from _prompt("latent_prompt_attention", accelerator, points, QUERY_KEY * same, VALUE * same)
+
+
+def _prompt(operator: str, accelerator: Accelerator, points: Points, query_key: FloatArray, value: FloatArray) -> Iterator[Cell]:
+    """The keys begin with sequences, their length and the heads."""
+    peak, bandwidth = plain_peak(accelerator), accelerator.memory_bandwidth
+    batch, length, heads = points.keys.T[:3]
+    flops = 2 * heads * (query_key + value) * batch * length * (length + 1) / 2
+    kept = (length >= SHORTEST) & (batch * length <= MOST_PROMPT_TOKENS) & (points.seconds >= flops / peak)
+    points, flops, heads = points.where(kept), flops[kept], heads[kept]
+    streamed = (batch * length)[kept] * query_bytes(heads, query_key[kept], value[kept])
+
+    def law(curve: Curve, chosen: NDArray[np.bool_] | None) -> FloatArray:
+        assert isinstance(curve, PromptCurve)
+        at = slice(None) if chosen is None else chosen
+        return np.asarray(flops[at] / pair_rate(curve, heads[at], peak) + streamed[at] / (bandwidth * curve.memory) + curve.fixed)
+
+    if len(points.seconds) >= FEWEST:
+        yield _cell(operator, accelerator, "bf16", points, law)
+
+
+def decodes(table: Table, note: Note) -> Iterator[Cell]:
+    for accelerator, own in by_accelerator(table, note):
+        for cache, rows in by_format(own, "kv_cache_dtype"):
+            points = rows.points("batch_size", "context_tokens", "num_heads", "num_key_value_heads", "head_dim")
+            batch, context, heads, kv_heads, dim = points.keys.T
+            flops = 4 * heads * dim * batch * context
+            read = 2 * kv_heads * dim * cache.bytes_per_element * batch * context
+            yield from _decode("decode_attention", accelerator, cache, points, flops, read)
+
+
+def latent_decodes(table: Table, note: Note) -> Iterator[Cell]:
+    context = table["isl"].astype(np.int64) + table["step"].astype(np.int64)
+    table = table.with_column("context_tokens", context)
+    for accelerator, own in by_accelerator(table, note):
+        for cache, rows in by_format(own, "kv_cache_dtype"):
+            points = rows.points("batch_size", "context_tokens", "num_heads")
+            batch, context, heads = points.keys.T
+            flops = 2 * heads * (ENTRY + RANK) * batch * context
+            read = ENTRY * cache.bytes_per_element * batch * context
+            yield from _decode("latent_decode_attention", accelerator, cache, points, flops, read)
+
+
+def _decode(
+    operator: str, accelerator: Accelerator, cache: NumberFormat, points: Points, flops: FloatArray, read: FloatArray
+) -> Iterator[Cell]:
+    """The keys begin with sequences, their context and the heads."""
+    peaks = Peaks(plain_peak(accelerator), accelerator.memory_bandwidth)
+    kept = (points.keys[:, 1] >= SHORTEST) & plausible(points.seconds, flops / peaks.flops, read / peaks.bandwidth, read)
+    points, flops, read = points.where(kept), flops[kept], read[kept]
+    rows = points.keys[:, 0] * points.keys[:, 2]
+
+    def law(curve: Curve, chosen: NDArray[np.bool_] | None) -> FloatArray:
+        assert isinstance(curve, DecodeCurve)
+        at = slice(None) if chosen is None else chosen
+        return decode_rate(curve, flops[at], read[at], peaks) + curve.per_row * rows[at] + curve.fixed
+
+    if len(points.seconds) >= FEWEST:
+        yield _cell(operator, accelerator, cache.name, points, law)
+
+
+def _cell(operator: str, accelerator: Accelerator, number_format: str, points: Points, law: Law) -> Cell:
+    heads = points.keys.T[2:4]
+    sizes = measured_sizes(**dict(zip(("heads", "kv_heads"), heads)))
+    return Cell(operator, accelerator, number_format, "bf16", law, points.seconds, shapes(*heads), sizes, points.backends)

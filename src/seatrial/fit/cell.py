@@ -1,0 +1,55 @@
+"""The measured times of one operator on one accelerator in one number format, ready to be fitted."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seatrial.core.accelerator import Accelerator
+from seatrial.core.curves import Curve
+from seatrial.cost.kernels import FloatArray
+
+Law = Callable[[Curve, NDArray[np.bool_] | None], FloatArray]
+FEWEST = 30  # points below which a cell says nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """`law` gives the seconds of the chosen points (None: of all) under a curve. Points of one `shape` are left out together.
+
+    `sizes` are the dimensions that say whether a size was measured. `backends` made the times.
+    """
+
+    operator: str
+    accelerator: Accelerator
+    number_format: str
+    multiplied: str
+    law: Law
+    seconds: FloatArray
+    shape: NDArray[np.int64]
+    sizes: Mapping[str, tuple[float, ...]]
+    backends: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        return f"{self.operator}.{self.number_format}"
+
+    @property
+    def num_shapes(self) -> int:
+        return len(np.unique(self.shape))
+
+    def errors(self, curve: Curve, chosen: NDArray[np.bool_] | None = None) -> FloatArray:
+        """Absolute relative error of each chosen point."""
+        measured = self.seconds if chosen is None else self.seconds[chosen]
+        return np.abs(self.law(curve, chosen) / measured - 1)
+
+
+def shapes(*columns: FloatArray) -> NDArray[np.int64]:
+    """A number for each distinct combination."""
+    _, numbers = np.unique(np.stack(columns), axis=1, return_inverse=True)
+    return numbers.reshape(-1).astype(np.int64)
+
+
+def measured_sizes(**columns: FloatArray) -> dict[str, tuple[float, ...]]:
+    return {name: tuple(float(size) for size in np.unique(column)) for name, column in columns.items()}

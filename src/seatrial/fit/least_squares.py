@@ -1,0 +1,145 @@
+"""Fits a curve to times: least squares of the logarithm, which a few odd points do not sway."""
+
+from dataclasses import astuple
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import least_squares
+
+from seatrial.core.curves import (
+    AllReduceCurve,
+    Curve,
+    DecodeCurve,
+    ErrorBar,
+    ExpertsCurve,
+    GemmCurve,
+    PromptCurve,
+    TransferCurve,
+)
+from seatrial.cost.kernels import FloatArray
+from seatrial.fit.cell import Cell
+
+ODD = 0.1  # errors beyond this count less and less
+NUM_FOLDS = 5
+SHARE, SECONDS = (0.01, 1.0), (1e-8, 1e-3)
+
+
+class Search(NamedTuple):
+    """Where a curve's search begins and between what its numbers lie. A number that ends at a lower bound named in `zero` is none."""
+
+    start: Curve
+    bounds: dict[str, tuple[float, float]]
+    zero: tuple[str, ...] = ()
+
+
+SEARCHES: dict[type[Any], Search] = {
+    GemmCurve: Search(
+        GemmCurve(0.75, 0.85, 3e-6, 2e-10, 10, 100, 10, 4),
+        {
+            "compute": SHARE,
+            "memory": SHARE,
+            "fixed": (1e-7, 1e-4),
+            "per_input": (1e-13, 1e-7),
+            "half_rows": (0.1, 1000),
+            "half_inputs": (0.1, 10_000),
+            "half_outputs": (0.1, 10_000),
+            "blend": (1, 8),
+        },
+        ("per_input", "half_rows", "half_inputs", "half_outputs"),
+    ),
+    ExpertsCurve: Search(
+        ExpertsCurve(0.5, 0.8, 3e-5, 32, 2),
+        {"compute": SHARE, "memory": SHARE, "fixed": SECONDS, "half_rows": (0.1, 1000), "blend": (1, 8)},
+        ("half_rows",),
+    ),
+    PromptCurve: Search(
+        PromptCurve(0.6, 0.5, 1e-5, 1),
+        {"compute": SHARE, "memory": SHARE, "fixed": SECONDS, "half_heads": (0.01, 100)},
+        ("half_heads",),
+    ),
+    DecodeCurve: Search(
+        DecodeCurve(0.3, 0.9, 1e-5, 1e-9),
+        {"compute": SHARE, "memory": SHARE, "fixed": SECONDS, "per_row": (1e-12, 1e-6)},
+        ("per_row",),
+    ),
+    AllReduceCurve: Search(
+        AllReduceCurve(4e-6, 1e-7, 0.5, 0.7, 1e-5, 0.1),
+        {
+            "latency": SECONDS,
+            "per_rank": (1e-9, 1e-4),
+            "one_shot": SHARE,
+            "two_shots": (0.01, 2.0),  # a switch that adds up on the way halves the traffic
+            "second_latency": SECONDS,
+            "crowding": (0.01, 3.0),
+        },
+        ("per_rank", "second_latency", "crowding"),
+    ),
+    TransferCurve: Search(
+        TransferCurve(5e-6, 1e-6, 0.7, 0.1),
+        {"latency": SECONDS, "per_rank": (1e-9, 1e-4), "bandwidth": SHARE, "crowding": (0.01, 3.0)},
+        ("per_rank", "crowding"),
+    ),
+}
+
+
+class Fit(NamedTuple):
+    """A curve, its error on the points that it was fitted to, and on shapes that it had not seen (None if there is one shape only)."""
+
+    curve: Curve
+    seen: ErrorBar
+    left_out: ErrorBar | None
+
+
+def fit_cell(cell: Cell, kind: type[Curve]) -> Fit:
+    search = SEARCHES[kind]
+    everything = np.ones(len(cell.seconds), bool)
+    curve = rounded(best_curve(cell, search, everything, search.start), search)
+    return Fit(curve, bar(cell.errors(curve)), left_out(cell, search, curve))
+
+
+def best_curve(cell: Cell, search: Search, chosen: NDArray[np.bool_], start: Curve) -> Curve:
+    kind, names = type(start), tuple(search.bounds)
+    lower, upper = (np.log([search.bounds[name][side] for name in names]) for side in (0, 1))
+    log_seconds = np.log(cell.seconds[chosen])
+
+    def miss(logs: FloatArray) -> FloatArray:
+        return np.log(cell.law(kind(*np.exp(logs)), chosen)) - log_seconds
+
+    begin = np.clip(np.log(np.maximum(astuple(start), 1e-30)), lower + 1e-6, upper - 1e-6)
+    found = least_squares(miss, begin, bounds=(lower, upper), loss="soft_l1", f_scale=ODD, max_nfev=100)
+    return kind(*np.exp(found.x).tolist())
+
+
+def left_out(cell: Cell, search: Search, start: Curve) -> ErrorBar | None:
+    """Every shape is predicted by a curve that was fitted without it."""
+    numbers = np.unique(cell.shape)
+    if len(numbers) < 2:
+        return None
+    folds = min(NUM_FOLDS, len(numbers))
+    fold = (numbers * 7919 % 104729) % folds if len(numbers) > 3 * NUM_FOLDS else np.arange(len(numbers)) % folds
+    fold_of = dict(zip(numbers.tolist(), fold.tolist()))
+    mine = np.array([fold_of[number] for number in cell.shape.tolist()])
+    errors = np.zeros(len(cell.seconds))
+    for out in range(folds):
+        if (mine != out).any():
+            errors[mine == out] = cell.errors(best_curve(cell, search, mine != out, start), mine == out)
+    return bar(errors)
+
+
+def bar(errors: FloatArray) -> ErrorBar:
+    return ErrorBar(significant(float(np.median(errors)), 2), significant(float(np.quantile(errors, 0.9)), 2))
+
+
+def rounded(curve: Curve, search: Search) -> Curve:
+    """To three figures, as it is written; a number at its lower bound that may be none is none."""
+
+    def value(name: str) -> float:
+        number, lower = float(getattr(curve, name)), search.bounds[name][0]
+        return 0.0 if name in search.zero and number < 1.05 * lower else min(significant(number, 3), search.bounds[name][1])
+
+    return type(curve)(*(value(name) for name in search.bounds))
+
+
+def significant(number: float, figures: int) -> float:
+    return float(f"{number:.{figures}g}")

@@ -1,0 +1,95 @@
+"""Cells of what accelerators tell each other."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seatrial.core.accelerator import Accelerator
+from seatrial.core.curves import AllReduceCurve, Curve, TransferCurve
+from seatrial.cost.kernels import FloatArray, all_reduce_time, transfer_time
+from seatrial.fit.cell import FEWEST, Cell, measured_sizes, shapes
+from seatrial.fit.sift import Points, one_time_per_point
+from seatrial.fit.table import Note, Table, by_accelerator
+
+COLLECTIVE_COLUMNS = ("op", "dtype", "num_gpus", "message_elements")
+EXCHANGE_COLUMNS = ("op", "nodes", "hidden_size", "tokens", "topk", "dispatch_us", "combine_us")
+SHORTEST, LONGEST = 1024, 2**28  # bytes of a message
+MOST_TOKENS = 16384  # that a rank sends in a step
+TRAY, BOARD = 4, 8  # devices of one host: in an NVL72 rack, and elsewhere
+
+
+def collectives(table: Table, note: Note) -> Iterator[Cell]:
+    """Inside a node. `message_elements` counts 16-bit numbers; of an all-gather those that a rank has in the end."""
+    table = table.where(np.isin(table["dtype"], ("half", "bfloat16")))
+    table = table.with_column("message", 2 * table["message_elements"].astype(np.int64))
+    for operator in ("all_reduce", "all_gather"):
+        for accelerator, own in by_accelerator(table.where(table["op"] == operator), note):
+            points = _least(own.numbers("message", "num_gpus"), own["seconds"])
+            points = points.where((points.keys[:, 0] >= SHORTEST) & (points.keys[:, 0] <= LONGEST))
+            message, ranks = points.keys.T
+            if operator == "all_gather":
+                yield from _transfer(operator, accelerator, "scale_up", points, (ranks - 1) / ranks * message, ranks, ranks)
+            elif len(points.seconds) >= FEWEST:
+                yield _all_reduce(accelerator, points, message, ranks)
+
+
+def _all_reduce(accelerator: Accelerator, points: Points, message: FloatArray, ranks: FloatArray) -> Cell:
+    bandwidth = accelerator.scale_up.bandwidth
+
+    def law(curve: Curve, chosen: NDArray[np.bool_] | None) -> FloatArray:
+        assert isinstance(curve, AllReduceCurve)
+        at = slice(None) if chosen is None else chosen
+        return all_reduce_time(curve, message[at], ranks[at], bandwidth)
+
+    sizes = measured_sizes(ranks=ranks)
+    return Cell("all_reduce", accelerator, "scale_up", "", law, points.seconds, shapes(ranks), sizes, points.backends)
+
+
+def exchanges(table: Table, note: Note) -> Iterator[Cell]:
+    """DeepEP: experts' inputs are sent in one byte per number, their outputs in two; across nodes once to each node."""
+    table = table.where(np.isin(table["op"], ("deepep_normal", "deepep_low_latency")))
+    nodes = np.array([float(count or 1) for count in table["nodes"].tolist()])
+    table = table.with_column("nodes", nodes)
+    for accelerator, own in by_accelerator(table, note):
+        ranks = min(accelerator.devices_per_node, BOARD) if accelerator.devices_per_node <= BOARD else TRAY
+        for link, rows in (("scale_up", own.where(own["nodes"] == 1)), ("scale_out", own.where(own["nodes"] > 1))):
+            if not len(rows):
+                continue
+            points = _ways(rows)
+            points = points.where(points.keys[:, 0] <= MOST_TOKENS)
+            tokens, hidden, chosen, num_nodes, size = points.keys.T
+            places = num_nodes if link == "scale_out" else np.full_like(num_nodes, ranks)
+            copies = (places - 1) * (1 - (1 - 1 / places) ** chosen)
+            yield from _transfer("all_to_all", accelerator, link, points, tokens * copies * hidden * size, places, shapes(hidden, chosen))
+
+
+def _ways(rows: Table) -> Points:
+    """There and back again, as two points; with as many multiprocessors as make it quickest."""
+    there, back = (
+        (np.column_stack([rows.numbers("tokens", "hidden_size", "topk", "nodes"), np.full(len(rows), size)]), rows[column])
+        for column, size in (("dispatch_us", 1.0), ("combine_us", 2.0))
+    )
+    seconds = np.concatenate([there[1], back[1]]).astype(np.float64) * 1e-6
+    timed = np.isfinite(seconds) & (seconds > 0)
+    return _least(np.concatenate([there[0], back[0]])[timed], seconds[timed])
+
+
+def _transfer(
+    operator: str, accelerator: Accelerator, link: str, points: Points, sent: FloatArray, ranks: FloatArray, shape: NDArray[np.generic]
+) -> Iterator[Cell]:
+    bandwidth = (accelerator.scale_up if link == "scale_up" else accelerator.scale_out).bandwidth
+
+    def law(curve: Curve, chosen: NDArray[np.bool_] | None) -> FloatArray:
+        assert isinstance(curve, TransferCurve)
+        at = slice(None) if chosen is None else chosen
+        return transfer_time(curve, sent[at], ranks[at], bandwidth)
+
+    if len(points.seconds) >= FEWEST:
+        numbers = shapes(shape.astype(np.float64))
+        yield Cell(operator, accelerator, link, "", law, points.seconds, numbers, measured_sizes(ranks=ranks), points.backends)
+
+
+def _least(keys: FloatArray, seconds: FloatArray) -> Points:
+    """Whichever library is quickest: an engine takes another one for long messages than for short ones."""
+    return one_time_per_point(keys, np.full(len(keys), "the quickest library"), seconds)

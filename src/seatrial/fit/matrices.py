@@ -1,0 +1,95 @@
+"""Cells of matrix products: plain ones, and those of the experts of a mixture."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seatrial.core.accelerator import Accelerator
+from seatrial.core.curves import Curve, ExpertsCurve, GemmCurve
+from seatrial.core.model import NumberFormat
+from seatrial.cost.formats import compute_rate
+from seatrial.cost.kernels import ExpertsWork, FloatArray, GemmWork, Peaks, experts_times, gemm_times
+from seatrial.fit.cell import FEWEST, Cell, measured_sizes, shapes
+from seatrial.fit.routing import routed
+from seatrial.fit.sift import Points, not_slower_than, plausible
+from seatrial.fit.table import Note, Table, by_accelerator, by_format, without_copies
+
+GEMM_KEYS = ("m", "k", "n")
+GEMM_COLUMNS = ("dtype", *GEMM_KEYS)
+EXPERT_KEYS = ("num_tokens", "hidden_size", "inter_size", "topk", "num_experts", "moe_tp_size", "moe_ep_size", "alpha")
+EXPERT_COLUMNS = ("dtype", *EXPERT_KEYS[:-1], "distribution")
+SMALLEST = 128  # a matrix that is narrower is all launch
+
+
+def gemms(table: Table, note: Note) -> Iterator[Cell]:
+    for accelerator, own in by_accelerator(without_copies(table, GEMM_KEYS, note), note):
+        plain: Points | None = None
+        for weights, rows in by_format(own, "dtype"):
+            points = rows.points(*GEMM_KEYS)
+            plain = plain or points
+            yield from _gemm(accelerator, weights, not_slower_than(points, plain))
+
+
+def _gemm(accelerator: Accelerator, weights: NumberFormat, points: Points) -> Iterator[Cell]:
+    rate = compute_rate(weights, accelerator)
+    peaks = Peaks(rate.peak_flops, accelerator.memory_bandwidth)
+
+    def work(points: Points) -> GemmWork:
+        m, k, n = points.keys.T
+        return GemmWork(m, k, n, weights.bytes_per_element, rate.activation_bytes)
+
+    need = work(points)
+    read = need.inputs * need.outputs * need.weight_bytes
+    wide = (need.inputs >= SMALLEST) & (need.outputs >= SMALLEST)
+    points = points.where(wide & plausible(points.seconds, need.flops / peaks.flops, need.bytes / peaks.bandwidth, read))
+    need = work(points)
+
+    def law(curve: Curve, chosen: NDArray[np.bool_] | None) -> FloatArray:
+        assert isinstance(curve, GemmCurve)
+        some = need if chosen is None else need._replace(rows=need.rows[chosen], inputs=need.inputs[chosen], outputs=need.outputs[chosen])
+        return gemm_times(curve, some, peaks).seconds
+
+    if len(points.seconds) >= FEWEST:
+        sizes = measured_sizes(inputs=need.inputs, outputs=need.outputs)
+        shape = shapes(need.inputs, need.outputs)
+        yield Cell("gemm", accelerator, weights.name, rate.format, law, points.seconds, shape, sizes, points.backends)
+
+
+def experts(table: Table, note: Note) -> Iterator[Cell]:
+    alpha = np.array([0.0 if name == "balanced" else float(str(name).rpartition("_")[2]) for name in table["distribution"].tolist()])
+    table = table.with_column("alpha", alpha)
+    for accelerator, own in by_accelerator(without_copies(table, EXPERT_KEYS, note), note):
+        plain: Points | None = None
+        for weights, rows in by_format(own, "dtype"):
+            points = rows.points(*EXPERT_KEYS)
+            plain = plain or points
+            yield from _experts(accelerator, weights, not_slower_than(points, plain))
+
+
+def _experts(accelerator: Accelerator, weights: NumberFormat, points: Points) -> Iterator[Cell]:
+    rate = compute_rate(weights, accelerator)
+    peaks = Peaks(rate.peak_flops, accelerator.memory_bandwidth)
+
+    def work(points: Points) -> ExpertsWork:
+        tokens, hidden, width, chosen, num_experts, tensor, ranks, alpha = points.keys.T
+        reached, rows = routed(tokens, chosen, num_experts, ranks, alpha)
+        return ExpertsWork(rows, reached, hidden, width / tensor, 3, weights.bytes_per_element, rate.activation_bytes)
+
+    need = work(points)
+    read = need.reached * need.size * need.weight_bytes
+    points = points.where(plausible(points.seconds, need.flops / peaks.flops, read / peaks.bandwidth, read))
+    need = work(points)
+
+    def law(curve: Curve, chosen: NDArray[np.bool_] | None) -> FloatArray:
+        assert isinstance(curve, ExpertsCurve)
+        some = need
+        if chosen is not None:
+            some = need._replace(rows=need.rows[chosen], reached=need.reached[chosen], hidden=need.hidden[chosen], width=need.width[chosen])
+        return experts_times(curve, some, peaks).seconds
+
+    if len(points.seconds) >= FEWEST:
+        _, hidden, width, chosen, num_experts, *_ = points.keys.T
+        sizes = measured_sizes(hidden=hidden, width=width, experts_per_token=chosen, experts=num_experts)
+        shape = shapes(hidden, width, chosen, num_experts)
+        yield Cell("experts", accelerator, weights.name, rate.format, law, points.seconds, shape, sizes, points.backends)

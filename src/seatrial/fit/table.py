@@ -1,0 +1,109 @@
+"""A file of measured operator times, read and split by accelerator and number format."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from seatrial.catalog import load_accelerator
+from seatrial.core.accelerator import Accelerator
+from seatrial.core.errors import CatalogError, FitError
+from seatrial.core.model import FORMATS, NumberFormat
+from seatrial.cost.kernels import FloatArray
+from seatrial.fit.sift import Points, copies, one_time_per_point
+
+Note = Callable[[str], None]
+
+NUMBER_FORMATS = {
+    "bfloat16": "bf16",
+    "float16": "fp16",
+    "fp8": "fp8",
+    "fp8_block": "fp8_block",
+    "nvfp4": "nvfp4",
+    "int8_wo": "int8_weight",
+    "int4_wo": "int4",
+    "sq": "int8",
+    "w4a16_mxfp4": "mxfp4",
+    "w4a8_mxfp4_mxfp8": "mxfp4",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Columns of equal length. `seconds` is the time, which the file has in microseconds as `latency_us`."""
+
+    file: Path
+    columns: dict[str, NDArray[Any]]  # Any: texts and numbers
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        return self.columns[name]
+
+    def __len__(self) -> int:
+        return len(self.columns["seconds"])
+
+    def where(self, chosen: NDArray[np.bool_]) -> "Table":
+        return Table(self.file, {name: column[chosen] for name, column in self.columns.items()})
+
+    def with_column(self, name: str, column: NDArray[Any]) -> "Table":
+        return Table(self.file, {**self.columns, name: column})
+
+    def numbers(self, *names: str) -> FloatArray:
+        """A row of these columns for each time."""
+        return np.stack([self.columns[name].astype(np.float64) for name in names], axis=1)
+
+    def points(self, *names: str) -> Points:
+        return one_time_per_point(self.numbers(*names), self.columns["backend"], self.columns["seconds"])
+
+
+def read_table(file: Path, columns: Sequence[str]) -> Table:
+    try:
+        table = pq.read_table(file)
+    except (OSError, ValueError) as problem:
+        raise FitError(f"{file} cannot be read as Parquet: {problem}") from problem
+    missing = [name for name in ("gpu", "backend", *columns, "latency_us") if name not in table.column_names]
+    if missing:
+        raise FitError(f"{file} has no column {missing[0]!r}; it needs gpu, backend, {', '.join(columns)} and latency_us")
+    read = {name: np.array(table[name].to_pylist()) for name in ("gpu", "backend", *columns)}
+    try:
+        seconds = np.array(table["latency_us"].to_pylist(), np.float64) * 1e-6
+    except (TypeError, ValueError) as problem:
+        raise FitError(f"{file}: latency_us holds something that is no number; give microseconds") from problem
+    return Table(file, {**read, "seconds": seconds}).where(np.isfinite(seconds) & (seconds > 0))
+
+
+def by_accelerator(table: Table, note: Note) -> Iterator[tuple[Accelerator, Table]]:
+    for gpu in sorted(set(table["gpu"].tolist())):
+        rows = table.where(table["gpu"] == gpu)
+        try:
+            yield load_accelerator(gpu), rows
+        except CatalogError:
+            note(f"{table.file.name}: the catalogue has no accelerator {gpu!r}, so its {len(rows):,} rows are left out")
+
+
+def by_format(table: Table, column: str) -> Iterator[tuple[NumberFormat, Table]]:
+    """The plain format first, then the others."""
+    names = {name: NUMBER_FORMATS[name] for name in sorted(set(table[column].tolist())) if name in NUMBER_FORMATS}
+    for ours in sorted(set(names.values()), key=lambda name: (name != "bf16", name)):
+        yield FORMATS[ours], table.where(np.isin(table[column], [name for name in names if names[name] == ours]))
+
+
+def without_copies(table: Table, keys: Sequence[str], note: Note) -> Table:
+    """Of two accelerators with the very same times of a backend only the one with the shorter name keeps them."""
+    _, number = np.unique(table["dtype"], return_inverse=True)
+    table = table.with_column("dtype number", number)
+    keys = (*keys, "dtype number")
+    kept = np.ones(len(table), bool)
+    for backend in sorted(set(table["backend"].tolist())):
+        mine = table["backend"] == backend
+        gpus = sorted(set(table["gpu"][mine].tolist()), key=lambda gpu: (len(gpu), gpu))
+        of = {gpu: table.where(mine & (table["gpu"] == gpu)) for gpu in gpus}
+        for place, gpu in enumerate(gpus):
+            for earlier in gpus[:place]:
+                if copies(of[gpu].numbers(*keys), of[gpu]["seconds"], of[earlier].numbers(*keys), of[earlier]["seconds"]):
+                    note(f"{table.file.name}: the {backend} times of {gpu} are a copy of {earlier}'s, so they are left out")
+                    kept &= ~(mine & (table["gpu"] == gpu))
+    return table.where(kept)

@@ -1,0 +1,36 @@
+"""A directory of measured operator times, as cells. docs/cost.md has the columns of each table."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from seatrial.core.errors import FitError
+from seatrial.fit import attention, links, matrices
+from seatrial.fit.cell import Cell
+from seatrial.fit.table import Note, Table, read_table
+
+READERS: dict[str, tuple[tuple[str, ...], Callable[[Table, Note], Iterator[Cell]]]] = {
+    "gemm": (matrices.GEMM_COLUMNS, matrices.gemms),
+    "moe": (matrices.EXPERT_COLUMNS, matrices.experts),
+    "attention_context": (attention.PROMPT_COLUMNS, attention.prompts),
+    "attention_generation": (attention.DECODE_COLUMNS, attention.decodes),
+    "mla_context": (attention.LATENT_PROMPT_COLUMNS, attention.latent_prompts),
+    "mla_generation": (attention.LATENT_DECODE_COLUMNS, attention.latent_decodes),
+    "collectives": (links.COLLECTIVE_COLUMNS, links.collectives),
+    "moe_all_to_all": (links.EXCHANGE_COLUMNS, links.exchanges),
+}
+
+
+def tables_in(directory: Path) -> list[Path]:
+    """Those that can be read; at least one, or it is refused."""
+    if not directory.is_dir():
+        raise FitError(f"no directory {str(directory)!r}; give one with tables like gemm.parquet (docs/cost.md has their columns)")
+    files = [directory / f"{stem}.parquet" for stem in READERS]
+    found = [file for file in files if file.exists()]
+    if not found:
+        raise FitError(f"{directory} has no table of operator times; it may have {', '.join(file.name for file in files)}")
+    return found
+
+
+def read_cells(file: Path, note: Note) -> Iterator[Cell]:
+    columns, cells = READERS[file.stem]
+    return cells(read_table(file, columns), note)
