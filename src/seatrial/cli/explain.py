@@ -8,6 +8,8 @@ from cyclopts import Group, Parameter
 from seatrial.cli.flags import Json
 from seatrial.cli.output import console, print_json
 from seatrial.cli.scenario_flags import Count, ReplicaFlags, ScenarioFile, whole
+from seatrial.core.curves import Estimate
+from seatrial.cost import Confidence, OperatorTime
 from seatrial.trial.changes import changed
 from seatrial.trial.notes import setup_notes
 from seatrial.trial.outcome import described_replica
@@ -63,7 +65,8 @@ def explained(setup: ReplicaSetup, cost: str, steps: list[Step], context: int) -
                 "name": step.name,
                 "batch": step.batch._asdict(),
                 "step_time_s": step.seconds,
-                "operators": [asdict(part) for part in step.operators],
+                "operators": [operator_figures(part) for part in step.operators],
+                "confidence": step.confidence and estimate_figures(step.confidence),
             }
             for step in steps
         ],
@@ -71,3 +74,11 @@ def explained(setup: ReplicaSetup, cost: str, steps: list[Step], context: int) -
         "kv_cache": asdict(setup.capacity) | {"capacity_tokens": setup.capacity.capacity_tokens} | facts._asdict(),
         "notes": [*step_notes(setup, steps), *setup_notes(setup)],
     }
+
+
+def operator_figures(part: OperatorTime) -> dict[str, object]:
+    return asdict(part) | {"estimate": part.estimate and estimate_figures(part.estimate)}
+
+
+def estimate_figures(known: Estimate | Confidence) -> dict[str, object]:
+    return known._asdict() | {"error": known.error._asdict()}

@@ -20,6 +20,7 @@ DONE, WRONG_INPUT, INTERRUPTED, READER_GONE = 0, 2, 130, 141  # the last two as 
 
 GROUPS = {
     "workload": "Requests over time: describe, generate and convert traces.",
+    "fit": "Data files of ours from measurements: ours, or your own.",
     "catalog": "Models and accelerators that are known by name, with the source of every number.",
 }
 COMMANDS = {
@@ -48,6 +49,10 @@ COMMANDS = {
     "workload convert": (
         "seatrial.cli.workload_convert:convert",
         "Write a trace in our schema (.parquet, .csv) or as Mooncake JSON lines (.jsonl).",
+    ),
+    "fit operators": (
+        "seatrial.cli.fit_operators:operators",
+        "Fit operator curves to tables of measured times, and say how far they are off, on shapes and accelerators left out as well.",
     ),
     "catalog models": (
         "seatrial.cli.catalog:models",

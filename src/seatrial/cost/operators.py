@@ -147,8 +147,8 @@ class Gemm:
         assert isinstance(fitted.curve, GemmCurve)
         inputs, outputs = np.asarray(self.num_inputs), np.asarray(self.num_outputs)
         work = GemmWork(load.rows, inputs, outputs, self.weights.bytes_per_element, self.device.activation_bytes(self.weights))
-        times = gemm_times(fitted.curve, work, self.device.matrix_peaks(self.weights, fitted))
-        return kernel(load, work.flops, work.bytes, times, self.device.profile.gemm_scale)
+        peaks = self.device.matrix_peaks(self.weights, fitted)
+        return kernel(load, work, gemm_times(fitted.curve, work, peaks), peaks, self.device.profile.gemm_scale)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,8 +194,8 @@ class Experts:
             weight_bytes=self.weights.bytes_per_element,
             activation_bytes=self.device.activation_bytes(self.weights),
         )
-        times = experts_times(fitted.curve, work, self.device.matrix_peaks(self.weights, fitted))
-        return kernel(load, work.flops, work.bytes, times, profile.experts_scale)
+        peaks = self.device.matrix_peaks(self.weights, fitted)
+        return kernel(load, work, experts_times(fitted.curve, work, peaks), peaks, profile.experts_scale)
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,14 +250,14 @@ class Overhead:
         return demand(load, fixed_time=self.seconds)
 
 
-def kernel(load: Load, flops: FloatArray, num_bytes: FloatArray, times: Times, scale: float) -> Demand:
-    """What a curve says, as the engine does it: `scale` times as long."""
+def kernel(load: Load, work: GemmWork | ExpertsWork, times: Times, peaks: Peaks, scale: float) -> Demand:
+    """What a curve says, as the engine does it: `scale` times as long, but no faster than the peaks."""
     return demand(
         load,
-        flops=flops,
-        bytes=num_bytes,
-        compute_time=scale * times.compute,
-        memory_time=scale * times.memory,
+        flops=work.flops,
+        bytes=work.bytes,
+        compute_time=np.maximum(scale * times.compute, work.flops / peaks.flops),
+        memory_time=np.maximum(scale * times.memory, work.bytes / peaks.bandwidth),
         fixed_time=scale * times.fixed,
         blend=times.blend,
     )

@@ -68,7 +68,7 @@ def decodes(table: Table, note: Note) -> Iterator[Cell]:
 
 
 def latent_decodes(table: Table, note: Note) -> Iterator[Cell]:
-    context = table["isl"].astype(np.int64) + table["step"].astype(np.int64)
+    context = table["isl"] + table["step"]
     table = table.with_column("context_tokens", context)
     for accelerator, own in by_accelerator(table, note):
         for cache, rows in by_format(own, "kv_cache_dtype"):

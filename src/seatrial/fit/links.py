@@ -22,7 +22,7 @@ TRAY, BOARD = 4, 8  # devices of one host: in an NVL72 rack, and elsewhere
 def collectives(table: Table, note: Note) -> Iterator[Cell]:
     """Inside a node. `message_elements` counts 16-bit numbers; of an all-gather those that a rank has in the end."""
     table = table.where(np.isin(table["dtype"], ("half", "bfloat16")))
-    table = table.with_column("message", 2 * table["message_elements"].astype(np.int64))
+    table = table.with_column("message", 2 * table["message_elements"])
     for operator in ("all_reduce", "all_gather"):
         for accelerator, own in by_accelerator(table.where(table["op"] == operator), note):
             points = _least(own.numbers("message", "num_gpus"), own["seconds"])
@@ -49,8 +49,7 @@ def _all_reduce(accelerator: Accelerator, points: Points, message: FloatArray, r
 def exchanges(table: Table, note: Note) -> Iterator[Cell]:
     """DeepEP: experts' inputs are sent in one byte per number, their outputs in two; across nodes once to each node."""
     table = table.where(np.isin(table["op"], ("deepep_normal", "deepep_low_latency")))
-    nodes = np.array([float(count or 1) for count in table["nodes"].tolist()])
-    table = table.with_column("nodes", nodes)
+    table = table.with_column("nodes", np.where(table["nodes"] > 0, table["nodes"], 1.0))
     for accelerator, own in by_accelerator(table, note):
         ranks = min(accelerator.devices_per_node, BOARD) if accelerator.devices_per_node <= BOARD else TRAY
         for link, rows in (("scale_up", own.where(own["nodes"] == 1)), ("scale_out", own.where(own["nodes"] > 1))):

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from seatrial.core.accelerator import Accelerator
 from seatrial.core.curves import Curve, ExpertsCurve, GemmCurve
+from seatrial.core.errors import FitError
 from seatrial.core.model import NumberFormat
 from seatrial.cost.formats import compute_rate
 from seatrial.cost.kernels import ExpertsWork, FloatArray, GemmWork, Peaks, experts_times, gemm_times
@@ -57,14 +58,24 @@ def _gemm(accelerator: Accelerator, weights: NumberFormat, points: Points) -> It
 
 
 def experts(table: Table, note: Note) -> Iterator[Cell]:
-    alpha = np.array([0.0 if name == "balanced" else float(str(name).rpartition("_")[2]) for name in table["distribution"].tolist()])
-    table = table.with_column("alpha", alpha)
+    table = table.with_column("alpha", np.array([_alpha(name, table) for name in table["distribution"].tolist()]))
+    table = table.where((table["num_experts"] % table["moe_ep_size"] == 0) & (table["topk"] <= table["num_experts"]))
     for accelerator, own in by_accelerator(without_copies(table, EXPERT_KEYS, note), note):
         plain: Points | None = None
         for weights, rows in by_format(own, "dtype"):
             points = rows.points(*EXPERT_KEYS)
             plain = plain or points
             yield from _experts(accelerator, weights, not_slower_than(points, plain))
+
+
+def _alpha(distribution: str, table: Table) -> float:
+    """How skewed the routing is: `balanced` or `power_law_ALPHA`."""
+    kind, _, alpha = distribution.rpartition("_")
+    if distribution == "balanced":
+        return 0.0
+    if kind == "power_law" and alpha.replace(".", "", 1).isdigit():
+        return float(alpha)
+    raise FitError(f"{table.file}: the distribution is {distribution!r}; it may be balanced or power_law_ALPHA, like power_law_1.2")
 
 
 def _experts(accelerator: Accelerator, weights: NumberFormat, points: Points) -> Iterator[Cell]:

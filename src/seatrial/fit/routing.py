@@ -35,5 +35,6 @@ def _routed(tokens: int, chosen: int, num_experts: int, ranks: int, alpha: float
 def _power_law(num_experts: int, tokens: int, alpha: float) -> FloatArray:
     """Quantiles of a density that goes like x^-alpha between 1 and 0.8 times the tokens: how aiconfigurator draws its loads."""
     most = max(0.8 * tokens, 1.01)
+    alpha += 1e-6 * (alpha == 1)  # where the formula has a hole, its neighbour will do
     places = (np.arange(num_experts) + 0.5) / num_experts
     return np.asarray(((most ** (1 - alpha) - 1) * places + 1) ** (1 / (1 - alpha)))

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -30,6 +31,10 @@ NUMBER_FORMATS = {
     "w4a16_mxfp4": "mxfp4",
     "w4a8_mxfp4_mxfp8": "mxfp4",
 }
+
+
+WORDS = ("gpu", "backend", "dtype", "distribution", "attn_dtype", "kv_cache_dtype", "mla_dtype", "op")
+MAY_BE_MISSING = ("step", "nodes", "dispatch_us", "combine_us")  # or zero
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +72,20 @@ def read_table(file: Path, columns: Sequence[str]) -> Table:
     missing = [name for name in ("gpu", "backend", *columns, "latency_us") if name not in table.column_names]
     if missing:
         raise FitError(f"{file} has no column {missing[0]!r}; it needs gpu, backend, {', '.join(columns)} and latency_us")
-    read = {name: np.array(table[name].to_pylist()) for name in ("gpu", "backend", *columns)}
+    words = {name: np.array(table[name].to_pylist(), np.str_) for name in ("gpu", "backend", *columns) if name in WORDS}
+    numbers = {name: _numbers(table, name, file) for name in (*columns, "latency_us") if name not in WORDS}
+    good = np.ones(len(table), bool)
+    for name in numbers:
+        if name not in MAY_BE_MISSING:
+            good &= np.isfinite(numbers[name]) & (numbers[name] > 0)
+    return Table(file, {**words, **numbers, "seconds": numbers["latency_us"] * 1e-6}).where(good)
+
+
+def _numbers(table: pa.Table, name: str, file: Path) -> FloatArray:
     try:
-        seconds = np.array(table["latency_us"].to_pylist(), np.float64) * 1e-6
+        return np.array(table[name].to_pylist(), np.float64)  # what is missing becomes NaN
     except (TypeError, ValueError) as problem:
-        raise FitError(f"{file}: latency_us holds something that is no number; give microseconds") from problem
-    return Table(file, {**read, "seconds": seconds}).where(np.isfinite(seconds) & (seconds > 0))
+        raise FitError(f"{file}: {name} holds something that is no number; it must be one in every row") from problem
 
 
 def by_accelerator(table: Table, note: Note) -> Iterator[tuple[Accelerator, Table]]:

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from seatrial.core.units import bytes_text, seconds_text
 from seatrial.report.setup_report import setup_lines
-from seatrial.report.tables import number_text, pairs, paragraph, table
+from seatrial.report.tables import number_text, pairs, paragraph, share_text, table
 from seatrial.trial.notes import setup_notes
 from seatrial.trial.probe import KvFacts, Peaks, Step, kv_facts, peaks, step_notes
 from seatrial.trial.setup import ReplicaSetup
@@ -29,6 +29,10 @@ def _parts(setup: ReplicaSetup, steps: Sequence[Step], context: int) -> Iterator
             yield paragraph("A price per token, as --cost gives it, has no operators to tell apart.")
     if rates := peaks(setup):
         yield peaks_line(rates)
+        yield Text()
+        yield paragraph("How these times are known", style="bold")
+        yield curve_table(steps)
+        yield from (confidence_line(step) for step in steps if step.confidence is not None)
     yield Text()
     yield paragraph(f"The KV cache holds {setup.capacity.capacity_tokens:,} tokens", style="bold")
     yield pairs(memory_rows(setup, kv_facts(setup, context)))
@@ -44,6 +48,28 @@ def operator_table(step: Step) -> Table:
         num_bytes = number_text(part.bytes / 1e9) if part.bytes else ""
         made.add_row(Text(part.name), f"{part.seconds * 1e3:.3f}", f"{100 * part.share:.1f} %", part.bound, flops, num_bytes)
     return made
+
+
+def curve_table(steps: Sequence[Step]) -> Table:
+    """Whose curve each operator has, and its error: half of such times are nearer."""
+    made = table("<operator", "<curve of", "<for", "<known", "error")
+    seen: set[str] = set()
+    for part in (part for step in steps for part in step.operators):
+        if part.estimate is not None and part.name not in seen:
+            seen.add(part.name)
+            known = part.estimate
+            what = known.curve.partition(".")[2]
+            made.add_row(Text(part.name), Text(known.accelerator), Text(what), known.provenance, f"{100 * known.error.median:.0f} %")
+    return made
+
+
+def confidence_line(step: Step) -> Text:
+    assert step.confidence is not None
+    known = step.confidence
+    return paragraph(
+        f"{step.name}: {share_text(known.share)} of the time has a curve, {known.provenance} or better, "
+        f"off by {100 * known.error.median:.0f} % (nine in ten by {100 * known.error.p90:.0f} % or less); the rest is the engine's profile."
+    )
 
 
 def peaks_line(rates: Peaks) -> Text:

@@ -5,19 +5,20 @@ from typing import NamedTuple
 
 from seatrial.core.batch import Batch
 from seatrial.core.errors import ScenarioError
-from seatrial.cost import AffineCost, OperatorTime
+from seatrial.cost import AffineCost, Confidence, OperatorTime
 from seatrial.policy.blocks import blocks_for
 from seatrial.sim.windows import pairs_within
 from seatrial.trial.setup import ReplicaSetup
 
 
 class Step(NamedTuple):
-    """`operators` is empty where the cost knows none."""
+    """`operators` is empty and `confidence` None where the cost knows none."""
 
     name: str
     batch: Batch
     seconds: float
     operators: tuple[OperatorTime, ...]
+    confidence: Confidence | None
 
 
 class Peaks(NamedTuple):
@@ -72,8 +73,10 @@ def probe(setup: ReplicaSetup, num_decodes: int, context: int, num_prompt_tokens
             window_prompt_context=min(batch.prompt_context, window - 1 + num_prompt_tokens) if num_prompt_tokens else 0,
             window_decode_context=num_decodes * min(context, window),
         )
-    operators = () if isinstance(setup.cost, AffineCost) else setup.cost.explain(batch)
-    return Step(step_name(num_decodes, context, num_prompt_tokens, prompt_offset), batch, setup.cost.step_time(batch), operators)
+    name, seconds = step_name(num_decodes, context, num_prompt_tokens, prompt_offset), setup.cost.step_time(batch)
+    if isinstance(setup.cost, AffineCost):
+        return Step(name, batch, seconds, (), None)
+    return Step(name, batch, seconds, setup.cost.explain(batch), setup.cost.provenance(batch))
 
 
 def step_name(num_decodes: int, context: int, num_prompt_tokens: int, prompt_offset: int) -> str:

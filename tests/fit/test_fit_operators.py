@@ -1,0 +1,178 @@
+"""`seatrial fit operators`: what made the times is found again, and what says nothing about the hardware is left out."""
+
+import json
+from dataclasses import astuple, replace
+from itertools import product
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from seatrial.catalog import load_accelerator, load_curves, read_curves
+from seatrial.cli.main import main
+from seatrial.core.curves import AllReduceCurve, GemmCurve
+from seatrial.core.errors import FitError
+from seatrial.cost.kernels import GemmWork, Peaks, all_reduce_time, gemm_times
+from seatrial.fit.operators import fit_operators
+from seatrial.fit.sift import one_time_per_point, plausible
+
+H100 = load_accelerator("h100_sxm")
+TRUTH = GemmCurve(compute=0.7, memory=0.8, fixed=4e-6, per_input=3e-10, half_rows=20, half_inputs=200, half_outputs=100, blend=3)
+ROWS, WIDTHS = (1, 4, 16, 64, 128, 256, 512, 1024, 2048, 4096, 8192), (512, 1024, 2048, 4096, 5120, 8192, 14336, 16384)
+
+
+def gemm_table(directory, curve=TRUTH, gpu="H100-SXM5-80GB", noise=0.0, **more):
+    m, n, k = (np.array(column, np.float64) for column in zip(*product(ROWS, WIDTHS, WIDTHS)))
+    peaks = Peaks(H100.peak_flops["bf16"], H100.memory_bandwidth)
+    seconds = gemm_times(curve, GemmWork(m, k, n, 2.0, 2.0), peaks).seconds
+    seconds = seconds * np.exp(np.random.default_rng(1).normal(0, noise, len(m)))
+    columns = {"m": m.astype(int), "n": n.astype(int), "k": k.astype(int), "latency_us": seconds * 1e6}
+    count = len(m)
+    words = {"gpu": [gpu] * count, "backend": ["vllm"] * count, "dtype": ["bfloat16"] * count}
+    pq.write_table(pa.table({**words, **columns, **more}), directory / "gemm.parquet")
+    return directory
+
+
+def test_a_fit_recovers_the_curve_that_made_the_times(tmp_path):
+    (result,) = fit_operators(gemm_table(tmp_path)).results
+    assert astuple(result.fit.curve) == pytest.approx(astuple(TRUTH), rel=0.05)
+    assert result.fit.seen.p90 < 0.01
+
+
+def test_noise_shows_in_the_error_and_hardly_in_the_curve(tmp_path):
+    (result,) = fit_operators(gemm_table(tmp_path, noise=0.05)).results
+    found = result.fit.curve
+    assert (found.compute, found.memory) == pytest.approx((TRUTH.compute, TRUTH.memory), rel=0.03)
+    assert 0.02 < result.fit.seen.median < 0.05
+    assert result.fit.left_out.median == pytest.approx(result.fit.seen.median, rel=0.1)
+
+
+def test_an_all_reduce_finds_its_two_ways(tmp_path):
+    truth = AllReduceCurve(3e-6, 2e-7, 0.6, 0.75, 6e-6, 0)
+    sizes, ranks = zip(*product([2**power for power in range(9, 27)], (2, 4, 8)))
+    seconds = all_reduce_time(truth, 2.0 * np.array(sizes), np.array(ranks, np.float64), H100.scale_up.bandwidth)
+    count = len(sizes)
+    words = {"gpu": ["h100"] * count, "backend": ["vllm"] * count, "op": ["all_reduce"] * count, "dtype": ["half"] * count}
+    columns = {"num_gpus": ranks, "message_elements": sizes, "latency_us": seconds * 1e6}
+    pq.write_table(pa.table({**words, **columns}), tmp_path / "collectives.parquet")
+    (result,) = fit_operators(tmp_path).results
+    assert result.fit.curve.two_shots == pytest.approx(0.75, rel=0.05)
+    assert result.fit.seen.p90 < 0.02
+
+
+def test_what_is_written_is_read_back_the_same(tmp_path):
+    tables, out = tmp_path / "tables", tmp_path / "out"
+    tables.mkdir()
+    assert main(["fit", "operators", str(gemm_table(tables)), "--out", str(out), "--source", "a bench of ours", "--date", "2026-11"]) == 0
+    (fitted,) = read_curves(out / "h100_sxm.toml")
+    assert fitted.curve == fit_operators(tables).results[0].fit.curve
+    assert fitted.sizes["inputs"] == WIDTHS
+    assert fitted.source == "a bench of ours, 2026-11"
+    assert load_curves(H100, out).find("gemm", "bf16", "bf16") == fitted
+    assert load_curves(H100, out).find("experts", "bf16", "bf16").accelerator == "generic"
+
+
+def test_the_same_tables_give_the_same_bytes(tmp_path, capsys):
+    tables = tmp_path / "tables"
+    tables.mkdir()
+    gemm_table(tables, noise=0.1)
+    written = []
+    for name in ("one", "other"):
+        main(["fit", "operators", str(tables), "--out", str(tmp_path / name), "--date", "2026"])
+        written.append((tmp_path / name / "h100_sxm.toml").read_bytes())
+    assert written[0] == written[1]
+
+
+def test_json_carries_every_curve_and_error(tmp_path, capsys):
+    assert main(["fit", "operators", str(gemm_table(tmp_path)), "--json"]) == 0
+    (curve,) = json.loads(capsys.readouterr().out)["curves"]
+    assert (curve["operator"], curve["number_format"], curve["accelerator"]) == ("gemm", "bf16", "h100_sxm")
+    assert curve["errors"]["fitted"]["median_ape_pct"] < 1
+    assert curve["errors"]["relative"] is None
+    assert curve["num_shapes"] == 64
+
+
+def test_the_tables_for_people_fit_80_columns(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main(["fit", "operators", str(gemm_table(tmp_path)), "--report"]) == 0
+    out = capsys.readouterr().out
+    assert max(len(line) for line in out.splitlines()) <= 80
+    assert "…" not in out
+    assert "gemm.bf16" in out
+
+
+def test_an_accelerator_that_nobody_knows_is_named_and_passed_over(tmp_path, capsys):
+    gemm_table(tmp_path, gpu="Abacus 3000")
+    assert main(["fit", "operators", str(tmp_path)]) == 2
+    assert "no accelerator 'Abacus 3000'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("spoil", "sentence"),
+    [
+        (lambda directory: (directory / "gemm.parquet").unlink(), "has no table of operator times; it may have gemm.parquet"),
+        (lambda directory: (directory / "gemm.parquet").write_text("m,n,k"), "cannot be read as Parquet"),
+        (lambda directory: pq.write_table(pa.table({"gpu": ["h100"], "m": [1]}), directory / "gemm.parquet"), "has no column 'backend'"),
+        (lambda directory: gemm_table(directory, m=["many"] * 704), "m holds something that is no number"),
+        (lambda directory: gemm_table(directory, latency_us=["quick"] * 704), "latency_us holds something that is no number"),
+    ],
+)
+def test_bad_tables_get_one_sentence(tmp_path, capsys, spoil, sentence):
+    gemm_table(tmp_path)
+    spoil(tmp_path)
+    assert main(["fit", "operators", str(tmp_path)]) == 2
+    told = capsys.readouterr()
+    assert sentence in told.err
+    assert told.err.count("\n") == 1
+    assert told.out == ""
+
+
+def test_a_directory_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(FitError, match="no directory"):
+        fit_operators(tmp_path / "nowhere")
+
+
+def test_a_library_that_falls_back_gives_way_to_the_quicker_one():
+    keys = np.array([[1.0], [2.0], [3.0], [4.0], [1.0], [2.0], [3.0]])
+    backend = np.array(["vllm"] * 4 + ["sglang"] * 3)
+    points = one_time_per_point(keys, backend, np.array([1.0, 9.0, 1.0, 1.0, 1.1, 1.0, 1.1]))
+    assert points.seconds.tolist() == [1.0, 1.0, 1.0, 1.0]
+    assert points.backends == ("vllm", "sglang")
+
+
+def test_a_library_that_is_slow_throughout_is_not_used():
+    keys = np.array([[1.0], [2.0], [3.0], [1.0], [2.0]])
+    points = one_time_per_point(keys, np.array(["vllm"] * 3 + ["sglang"] * 2), np.array([8.0, 9.0, 9.0, 1.0, 1.0]))
+    assert points.seconds.tolist() == [1.0, 1.0]
+    assert points.backends == ("sglang",)
+
+
+def test_times_faster_than_light_and_from_the_cache_are_left_out():
+    read = np.array([1e6, 20e6, 25e6, 400e6, 800e6])
+    memory = read / 1e12
+    seconds = np.array([2e-6, 15e-6, 26e-6, 300e-6, 810e-6])
+    kept = plausible(seconds, 0 * read, memory, read)
+    # 20 MB were quicker than the memory, so 25 MB may have been in cache in part; 400 MB in 300 us is a mistake
+    assert kept.tolist() == [True, False, False, False, True]
+
+
+def test_a_copied_table_counts_once(tmp_path):
+    first = gemm_table(tmp_path, noise=0.1)
+    one = pq.read_table(first / "gemm.parquet")
+    other = one.set_column(one.schema.get_field_index("gpu"), "gpu", pa.array(["H200-SXM-141GB"] * len(one)))
+    pq.write_table(pa.concat_tables([one, other]), first / "gemm.parquet")
+    fits = fit_operators(first)
+    assert len(fits.results) == 1
+    assert "a copy of" in fits.notes[0]
+
+
+def test_a_relative_is_judged_on_the_times_of_the_one_left_out(tmp_path):
+    slower = replace(TRUTH, memory=0.4)
+    gemm_table(tmp_path, curve=slower, gpu="H200-SXM-141GB", noise=0.01)
+    other = pq.read_table(tmp_path / "gemm.parquet")
+    gemm_table(tmp_path, noise=0.01)
+    pq.write_table(pa.concat_tables([pq.read_table(tmp_path / "gemm.parquet"), other]), tmp_path / "gemm.parquet")
+    results = {result.cell.accelerator.name: result for result in fit_operators(tmp_path).results}
+    assert results["h100_sxm"].relative == "h200_sxm"
+    assert results["h100_sxm"].scaled.median > 5 * results["h100_sxm"].fit.seen.median
