@@ -58,6 +58,23 @@ def test_operators_add_up_to_the_step(capsys, flags):
         assert {part["bound"] for part in step["operators"]} <= {"compute", "memory", "network", "overhead"}
 
 
+def test_every_operator_with_a_curve_says_whose_it_is_and_how_far_off(capsys):
+    for step in explain_json(capsys, "--model", "mixtral-8x7b", "--tensor-parallel", 2)["steps"]:
+        known = {part["name"]: part["estimate"] for part in step["operators"]}
+        assert known["experts"]["accelerator"] == "h100_sxm"
+        assert known["experts"]["curve"] == "experts.bf16"
+        assert 0 < known["experts"]["error"]["median"] < known["experts"]["error"]["p90"]
+        assert known["engine, per step"] is None
+        assert step["confidence"]["provenance"] in ("measured", "interpolated", "scaled", "roofline")
+        assert 0.5 < step["confidence"]["share"] <= 1
+
+
+def test_people_see_whose_curves_were_used(capsys):
+    out = explain(capsys, "--accelerator", "h20")
+    assert re.search(r"MLP +h100_sxm +bf16 +scaled +\d+ %", out)
+    assert "no operator times of h20 are known: curves are those of h100_sxm" in " ".join(out.split())
+
+
 def test_without_a_batch_decodes_and_a_prompt_are_told_apart(capsys):
     decodes, prompt = explain_json(capsys)["steps"]
     assert (decodes["batch"]["num_decodes"], decodes["batch"]["decode_context"]) == (32, 32_000)

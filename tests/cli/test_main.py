@@ -32,7 +32,7 @@ def refusal(tokens, capsys):
     [
         (["rnu"], "there is no command 'rnu'; did you mean run?"),
         (["workload", "descibe"], "there is no command 'workload descibe'; did you mean describe?"),
-        (["--rate", "5"], "a command must come before --rate: catalog, explain, run, validate, workload"),
+        (["--rate", "5"], "a command must come before --rate: catalog, explain, fit, run, validate, workload"),
         (["workload", "--rate"], "a command must come before --rate: workload convert, workload describe, workload generate"),
         (["workload", "generate", "--ouut", "x"], "workload generate has no flag --ouut; did you mean --out"),
         (["catalog", "models", "--no-json"], "catalog models has no flag --no-json; did you mean --json?"),

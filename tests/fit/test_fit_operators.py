@@ -113,7 +113,7 @@ def test_an_accelerator_that_nobody_knows_is_named_and_passed_over(tmp_path, cap
     [
         (lambda directory: (directory / "gemm.parquet").unlink(), "has no table of operator times; it may have gemm.parquet"),
         (lambda directory: (directory / "gemm.parquet").write_text("m,n,k"), "cannot be read as Parquet"),
-        (lambda directory: pq.write_table(pa.table({"gpu": ["h100"], "m": [1]}), directory / "gemm.parquet"), "has no column 'backend'"),
+        (lambda directory: pq.write_table(pa.table({"gpu": ["h100"], "m": [1]}), directory / "gemm.parquet"), "has no column 'dtype'"),
         (lambda directory: gemm_table(directory, m=["many"] * 704), "m holds something that is no number"),
         (lambda directory: gemm_table(directory, latency_us=["quick"] * 704), "latency_us holds something that is no number"),
     ],

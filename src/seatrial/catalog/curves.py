@@ -22,9 +22,13 @@ def load_curves(accelerator: Accelerator, directory: Path = CURVES) -> Curves:
     """What to use for this accelerator, the nearest first. Whose curve it is says `Fitted.accelerator`."""
     own = directory / f"{GENERIC}.toml"
     generic = read_curves(own if own.exists() else CURVES / own.name)
-    files = {file.stem: file for file in sorted(directory.glob("*.toml")) if file.stem != GENERIC}
-    near = relatives(accelerator, (load_accelerator(stem) for stem in files))
-    return Curves(accelerator.name, tuple(fitted for each in near for fitted in read_curves(files[each.name])) + generic)
+    near = relatives(accelerator, _measured(directory))
+    return Curves(accelerator.name, tuple(fitted for each in near for fitted in read_curves(directory / f"{each.name}.toml")) + generic)
+
+
+@cache
+def _measured(directory: Path) -> tuple[Accelerator, ...]:
+    return tuple(load_accelerator(name) for name in curve_names(directory))
 
 
 def relatives(accelerator: Accelerator, measured: Iterable[Accelerator]) -> list[Accelerator]:

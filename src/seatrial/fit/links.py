@@ -13,9 +13,11 @@ from seatrial.fit.sift import Points, one_time_per_point
 from seatrial.fit.table import Note, Table, by_accelerator
 
 COLLECTIVE_COLUMNS = ("op", "dtype", "num_gpus", "message_elements")
+SEND_COLUMNS = ("op", "num_nodes", "gpus_per_node", "size_kb")
 EXCHANGE_COLUMNS = ("op", "nodes", "hidden_size", "tokens", "topk", "dispatch_us", "combine_us")
 SHORTEST, LONGEST = 1024, 2**28  # bytes of a message
 MOST_TOKENS = 16384  # that a rank sends in a step
+SIZES = 10  # of messages that say enough about sending
 TRAY, BOARD = 4, 8  # devices of one host: in an NVL72 rack, and elsewhere
 
 
@@ -63,6 +65,15 @@ def exchanges(table: Table, note: Note) -> Iterator[Cell]:
             yield from _transfer("all_to_all", accelerator, link, points, tokens * copies * hidden * size, places, shapes(hidden, chosen))
 
 
+def sends(table: Table, note: Note) -> Iterator[Cell]:
+    """From one device to its neighbour in the node."""
+    table = table.where((table["op"] == "sendrecv") & (table["num_nodes"] == 1) & (table["gpus_per_node"] == 2))
+    for accelerator, own in by_accelerator(table, note):
+        points = _least(own.numbers("size_kb"), own["seconds"])
+        size = 1024 * points.keys[:, 0]
+        yield from _transfer("point_to_point", accelerator, "scale_up", points, size, np.full_like(size, 2.0), size, fewest=SIZES)
+
+
 def _ways(rows: Table) -> Points:
     """There and back again, as two points; with as many multiprocessors as make it quickest."""
     there, back = (
@@ -75,7 +86,14 @@ def _ways(rows: Table) -> Points:
 
 
 def _transfer(
-    operator: str, accelerator: Accelerator, link: str, points: Points, sent: FloatArray, ranks: FloatArray, shape: NDArray[np.generic]
+    operator: str,
+    accelerator: Accelerator,
+    link: str,
+    points: Points,
+    sent: FloatArray,
+    ranks: FloatArray,
+    shape: NDArray[np.generic],
+    fewest: int = FEWEST,
 ) -> Iterator[Cell]:
     bandwidth = (accelerator.scale_up if link == "scale_up" else accelerator.scale_out).bandwidth
 
@@ -84,7 +102,7 @@ def _transfer(
         at = slice(None) if chosen is None else chosen
         return transfer_time(curve, sent[at], ranks[at], bandwidth)
 
-    if len(points.seconds) >= FEWEST:
+    if len(points.seconds) >= fewest:
         numbers = shapes(shape.astype(np.float64))
         yield Cell(operator, accelerator, link, "", law, points.seconds, numbers, measured_sizes(ranks=ranks), points.backends)
 

@@ -69,9 +69,11 @@ def read_table(file: Path, columns: Sequence[str]) -> Table:
         table = pq.read_table(file)
     except (OSError, ValueError) as problem:
         raise FitError(f"{file} cannot be read as Parquet: {problem}") from problem
-    missing = [name for name in ("gpu", "backend", *columns, "latency_us") if name not in table.column_names]
+    missing = [name for name in ("gpu", *columns, "latency_us") if name not in table.column_names]
     if missing:
-        raise FitError(f"{file} has no column {missing[0]!r}; it needs gpu, backend, {', '.join(columns)} and latency_us")
+        raise FitError(f"{file} has no column {missing[0]!r}; it needs gpu, {', '.join(columns)} and latency_us")
+    if "backend" not in table.column_names:
+        table = table.append_column("backend", pa.array([file.stem] * len(table)))
     words = {name: np.array(table[name].to_pylist(), np.str_) for name in ("gpu", "backend", *columns) if name in WORDS}
     numbers = {name: _numbers(table, name, file) for name in (*columns, "latency_us") if name not in WORDS}
     good = np.ones(len(table), bool)

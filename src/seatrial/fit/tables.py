@@ -16,6 +16,7 @@ READERS: dict[str, tuple[tuple[str, ...], Callable[[Table, Note], Iterator[Cell]
     "mla_context": (attention.LATENT_PROMPT_COLUMNS, attention.latent_prompts),
     "mla_generation": (attention.LATENT_DECODE_COLUMNS, attention.latent_decodes),
     "collectives": (links.COLLECTIVE_COLUMNS, links.collectives),
+    "apex_collectives": (links.SEND_COLUMNS, links.sends),
     "moe_all_to_all": (links.EXCHANGE_COLUMNS, links.exchanges),
 }
 

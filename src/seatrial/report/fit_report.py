@@ -21,7 +21,7 @@ def fit_report(fits: OperatorFits, *, every_cell: bool) -> Iterator[RenderableTy
 
 def summary_table(fits: OperatorFits) -> Table:
     """The mean over accelerators."""
-    made = table("<curve", "devices", "fitted", "new shape", "relative's", "generic")
+    made = table("<curve", "on", "fitted", "new shape", "relative", "generic")
     for name in sorted({(result.cell.operator, result.cell.number_format) for result in fits.results}):
         mine = [result for result in fits.results if (result.cell.operator, result.cell.number_format) == name]
         made.add_row(
@@ -36,7 +36,7 @@ def summary_table(fits: OperatorFits) -> Table:
 
 
 def cell_table(results: list[Result]) -> Table:
-    made = table("<accelerator", "<format", "fitted", "new shape", "relative's", "generic")
+    made = table("<accelerator", "<format", "fitted", "new shape", "relative", "generic")
     for result in results:
         cell, fit = result.cell, result.fit
         bars = (fit.seen, fit.left_out, result.scaled, result.generic)
