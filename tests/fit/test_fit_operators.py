@@ -15,7 +15,7 @@ from seatrial.core.curves import AllReduceCurve, GemmCurve
 from seatrial.core.errors import FitError
 from seatrial.cost.kernels import GemmWork, Peaks, all_reduce_time, gemm_times
 from seatrial.fit.operators import fit_operators
-from seatrial.fit.sift import one_time_per_point, plausible
+from seatrial.fit.sift import one_time_per_point, possible, typical
 
 H100 = load_accelerator("h100_sxm")
 TRUTH = GemmCurve(compute=0.7, memory=0.8, fixed=4e-6, per_input=3e-10, half_rows=20, half_inputs=200, half_outputs=100, blend=3)
@@ -152,9 +152,21 @@ def test_times_faster_than_light_and_from_the_cache_are_left_out():
     read = np.array([1e6, 20e6, 25e6, 400e6, 800e6])
     memory = read / 1e12
     seconds = np.array([2e-6, 15e-6, 26e-6, 300e-6, 810e-6])
-    kept = plausible(seconds, 0 * read, memory, read)
+    kept = possible(seconds, 0 * read, memory, read)
     # 20 MB were quicker than the memory, so 25 MB may have been in cache in part; 400 MB in 300 us is a mistake
     assert kept.tolist() == [True, False, False, False, True]
+
+
+def test_an_untuned_kernel_spoils_no_curve_but_counts_as_an_error(tmp_path):
+    table = pq.read_table(gemm_table(tmp_path) / "gemm.parquet")
+    times = table["latency_us"].to_numpy().copy()
+    times[::4] *= 20
+    place = table.schema.get_field_index("latency_us")
+    pq.write_table(table.set_column(place, "latency_us", pa.array(times)), tmp_path / "gemm.parquet")
+    (result,) = fit_operators(tmp_path).results
+    assert (result.fit.curve.compute, result.fit.curve.memory) == pytest.approx((TRUTH.compute, TRUTH.memory), rel=0.15)
+    assert result.fit.seen.p90 > 0.9
+    assert typical(np.array([1e-6, 1e-6, 1e-5]), np.zeros(3), np.array([1e-6] * 3)).tolist() == [True, True, False]
 
 
 def test_a_copied_table_counts_once(tmp_path):

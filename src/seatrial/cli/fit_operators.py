@@ -56,6 +56,7 @@ def cell_figures(result: Result) -> dict[str, object]:
         "multiplied": cell.multiplied,
         "backends": cell.backends,
         "num_times": len(cell.seconds),
+        "num_fitted": int(cell.typical.sum()),
         "num_shapes": cell.num_shapes,
         "curve": asdict(fit.curve),
         "errors": {

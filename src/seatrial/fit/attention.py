@@ -11,7 +11,7 @@ from seatrial.core.model import NumberFormat
 from seatrial.cost.formats import plain_peak
 from seatrial.cost.kernels import FloatArray, Peaks, decode_rate, pair_rate, query_bytes
 from seatrial.fit.cell import FEWEST, Cell, Law, measured_sizes, shapes
-from seatrial.fit.sift import Points, plausible
+from seatrial.fit.sift import Points, possible, typical
 from seatrial.fit.table import Note, Table, by_accelerator, by_format
 
 PROMPT_COLUMNS = ("batch_size", "isl", "num_heads", "num_key_value_heads", "head_dim", "attn_dtype", "kv_cache_dtype", "step")
@@ -54,7 +54,7 @@ def _prompt(operator: str, accelerator: Accelerator, points: Points, query_key: 
         return np.asarray(flops[at] / pair_rate(curve, heads[at], peak) + streamed[at] / (bandwidth * curve.memory) + curve.fixed)
 
     if len(points.seconds) >= FEWEST:
-        yield _cell(operator, accelerator, "bf16", points, law)
+        yield _cell(operator, accelerator, "bf16", points, np.ones(len(points.seconds), bool), law)
 
 
 def decodes(table: Table, note: Note) -> Iterator[Cell]:
@@ -84,8 +84,9 @@ def _decode(
 ) -> Iterator[Cell]:
     """The keys begin with sequences, their context and the heads."""
     peaks = Peaks(plain_peak(accelerator), accelerator.memory_bandwidth)
-    kept = (points.keys[:, 1] >= SHORTEST) & plausible(points.seconds, flops / peaks.flops, read / peaks.bandwidth, read)
+    kept = (points.keys[:, 1] >= SHORTEST) & possible(points.seconds, flops / peaks.flops, read / peaks.bandwidth, read)
     points, flops, read = points.where(kept), flops[kept], read[kept]
+    fitted = typical(points.seconds, flops / peaks.flops, read / peaks.bandwidth)
     rows = points.keys[:, 0] * points.keys[:, 2]
 
     def law(curve: Curve, chosen: NDArray[np.bool_] | None) -> FloatArray:
@@ -94,10 +95,10 @@ def _decode(
         return decode_rate(curve, flops[at], read[at], peaks) + curve.per_row * rows[at] + curve.fixed
 
     if len(points.seconds) >= FEWEST:
-        yield _cell(operator, accelerator, cache.name, points, law)
+        yield _cell(operator, accelerator, cache.name, points, fitted, law)
 
 
-def _cell(operator: str, accelerator: Accelerator, number_format: str, points: Points, law: Law) -> Cell:
+def _cell(operator: str, accelerator: Accelerator, number_format: str, points: Points, fitted: NDArray[np.bool_], law: Law) -> Cell:
     heads = points.keys.T[2:4]
     sizes = measured_sizes(**dict(zip(("heads", "kv_heads"), heads)))
-    return Cell(operator, accelerator, number_format, "bf16", law, points.seconds, shapes(*heads), sizes, points.backends)
+    return Cell(operator, accelerator, number_format, "bf16", law, points.seconds, fitted, shapes(*heads), sizes, points.backends)

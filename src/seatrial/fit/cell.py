@@ -18,7 +18,8 @@ FEWEST = 30  # points below which a cell says nothing
 class Cell:
     """`law` gives the seconds of the chosen points (None: of all) under a curve. Points of one `shape` are left out together.
 
-    `sizes` are the dimensions that say whether a size was measured. `backends` made the times.
+    A curve is fitted to the `typical` points, and judged on all. `sizes` are the dimensions that say whether a size was measured.
+    `backends` made the times.
     """
 
     operator: str
@@ -27,6 +28,7 @@ class Cell:
     multiplied: str
     law: Law
     seconds: FloatArray
+    typical: NDArray[np.bool_]
     shape: NDArray[np.int64]
     sizes: Mapping[str, tuple[float, ...]]
     backends: tuple[str, ...]

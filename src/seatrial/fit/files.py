@@ -28,7 +28,7 @@ def accelerator_text(fits: OperatorFits, accelerator: str, source: str, date: st
     for result in fits.results:
         if result.cell.accelerator.name == accelerator:
             cell = result.cell
-            measured = f"{len(cell.seconds)} times of {cell.num_shapes} shapes; {', '.join(cell.backends)}"
+            measured = f"{int(cell.typical.sum())} of {len(cell.seconds)} times of {cell.num_shapes} shapes; {', '.join(cell.backends)}"
             parts.append(curve_text(fitted(result, fits, source), "tables", measured))
     return "\n".join(parts)
 

@@ -84,7 +84,7 @@ SEARCHES: dict[type[Any], Search] = {
 
 
 class Fit(NamedTuple):
-    """A curve, its error on the points that it was fitted to, and on shapes that it had not seen (None if there is one shape only)."""
+    """A curve, its error on the shapes that it was fitted to, and on shapes that it had not seen (None if there is one shape only)."""
 
     curve: Curve
     seen: ErrorBar
@@ -93,8 +93,7 @@ class Fit(NamedTuple):
 
 def fit_cell(cell: Cell, kind: type[Curve]) -> Fit:
     search = SEARCHES[kind]
-    everything = np.ones(len(cell.seconds), bool)
-    curve = rounded(best_curve(cell, search, everything, search.start), search)
+    curve = rounded(best_curve(cell, search, cell.typical, search.start), search)
     return Fit(curve, bar(cell.errors(curve)), left_out(cell, search, curve))
 
 
@@ -122,8 +121,8 @@ def left_out(cell: Cell, search: Search, start: Curve) -> ErrorBar | None:
     mine = np.array([fold_of[number] for number in cell.shape.tolist()])
     errors = np.zeros(len(cell.seconds))
     for out in range(folds):
-        if (mine != out).any():
-            errors[mine == out] = cell.errors(best_curve(cell, search, mine != out, start), mine == out)
+        if ((mine != out) & cell.typical).any():
+            errors[mine == out] = cell.errors(best_curve(cell, search, (mine != out) & cell.typical, start), mine == out)
     return bar(errors)
 
 

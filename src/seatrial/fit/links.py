@@ -45,7 +45,9 @@ def _all_reduce(accelerator: Accelerator, points: Points, message: FloatArray, r
         return all_reduce_time(curve, message[at], ranks[at], bandwidth)
 
     sizes = measured_sizes(ranks=ranks)
-    return Cell("all_reduce", accelerator, "scale_up", "", law, points.seconds, shapes(ranks), sizes, points.backends)
+    return Cell(
+        "all_reduce", accelerator, "scale_up", "", law, points.seconds, np.ones(len(ranks), bool), shapes(ranks), sizes, points.backends
+    )
 
 
 def exchanges(table: Table, note: Note) -> Iterator[Cell]:
@@ -104,7 +106,18 @@ def _transfer(
 
     if len(points.seconds) >= fewest:
         numbers = shapes(shape.astype(np.float64))
-        yield Cell(operator, accelerator, link, "", law, points.seconds, numbers, measured_sizes(ranks=ranks), points.backends)
+        yield Cell(
+            operator,
+            accelerator,
+            link,
+            "",
+            law,
+            points.seconds,
+            np.ones(len(ranks), bool),
+            numbers,
+            measured_sizes(ranks=ranks),
+            points.backends,
+        )
 
 
 def _least(keys: FloatArray, seconds: FloatArray) -> Points:

@@ -13,7 +13,7 @@ from seatrial.cost.formats import compute_rate
 from seatrial.cost.kernels import ExpertsWork, FloatArray, GemmWork, Peaks, experts_times, gemm_times
 from seatrial.fit.cell import FEWEST, Cell, measured_sizes, shapes
 from seatrial.fit.routing import routed
-from seatrial.fit.sift import Points, not_slower_than, plausible
+from seatrial.fit.sift import Points, not_slower_than, possible, typical
 from seatrial.fit.table import Note, Table, by_accelerator, by_format, without_copies
 
 GEMM_KEYS = ("m", "k", "n")
@@ -43,8 +43,9 @@ def _gemm(accelerator: Accelerator, weights: NumberFormat, points: Points) -> It
     need = work(points)
     read = need.inputs * need.outputs * need.weight_bytes
     wide = (need.inputs >= SMALLEST) & (need.outputs >= SMALLEST)
-    points = points.where(wide & plausible(points.seconds, need.flops / peaks.flops, need.bytes / peaks.bandwidth, read))
+    points = points.where(wide & possible(points.seconds, need.flops / peaks.flops, need.bytes / peaks.bandwidth, read))
     need = work(points)
+    fitted = typical(points.seconds, need.flops / peaks.flops, need.bytes / peaks.bandwidth)
 
     def law(curve: Curve, chosen: NDArray[np.bool_] | None) -> FloatArray:
         assert isinstance(curve, GemmCurve)
@@ -54,7 +55,7 @@ def _gemm(accelerator: Accelerator, weights: NumberFormat, points: Points) -> It
     if len(points.seconds) >= FEWEST:
         sizes = measured_sizes(inputs=need.inputs, outputs=need.outputs)
         shape = shapes(need.inputs, need.outputs)
-        yield Cell("gemm", accelerator, weights.name, rate.format, law, points.seconds, shape, sizes, points.backends)
+        yield Cell("gemm", accelerator, weights.name, rate.format, law, points.seconds, fitted, shape, sizes, points.backends)
 
 
 def experts(table: Table, note: Note) -> Iterator[Cell]:
@@ -89,8 +90,9 @@ def _experts(accelerator: Accelerator, weights: NumberFormat, points: Points) ->
 
     need = work(points)
     read = need.reached * need.size * need.weight_bytes
-    points = points.where(plausible(points.seconds, need.flops / peaks.flops, read / peaks.bandwidth, read))
+    points = points.where(possible(points.seconds, need.flops / peaks.flops, read / peaks.bandwidth, read))
     need = work(points)
+    fitted = typical(points.seconds, need.flops / peaks.flops, need.reached * need.size * need.weight_bytes / peaks.bandwidth)
 
     def law(curve: Curve, chosen: NDArray[np.bool_] | None) -> FloatArray:
         assert isinstance(curve, ExpertsCurve)
@@ -103,4 +105,4 @@ def _experts(accelerator: Accelerator, weights: NumberFormat, points: Points) ->
         _, hidden, width, chosen, num_experts, *_ = points.keys.T
         sizes = measured_sizes(hidden=hidden, width=width, experts_per_token=chosen, experts=num_experts)
         shape = shapes(hidden, width, chosen, num_experts)
-        yield Cell("experts", accelerator, weights.name, rate.format, law, points.seconds, shape, sizes, points.backends)
+        yield Cell("experts", accelerator, weights.name, rate.format, law, points.seconds, fitted, shape, sizes, points.backends)
