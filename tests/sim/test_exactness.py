@@ -23,7 +23,6 @@ from seatrial.testing.workloads import Given
 from seatrial.workload.closed_loop import closed_loop
 from strategies import Case, caching_cases, cases, cruising_cases
 
-
 PIECE = 64  # tokens of context
 
 
