@@ -110,6 +110,8 @@ ROUGH = Curves(
     ),
 )
 PROFILE = EngineProfile(
+    scheduler="vllm-v1",
+    defaults={},
     name="by-hand",
     gemm_scale=1.0,
     experts_scale=1.0,

@@ -74,7 +74,7 @@ READ = {
     "vllm-v1": set(TUNING),
     "vllm-v0": BUDGET | {"watermark"},
     "sarathi": BUDGET | {"watermark"},
-    "sglang": BUDGET | {"watermark"},
+    "sglang": BUDGET | {"watermark", "async_scheduling"},
     "orca": BUDGET,
     "static": BUDGET,
 }

@@ -2,7 +2,7 @@
 
 from seatrial.catalog.accelerators import accelerator_names, load_accelerator, read_accelerator
 from seatrial.catalog.curves import load_curves, read_curves
-from seatrial.catalog.engines import engine_names, load_engine, read_engine
+from seatrial.catalog.engines import engine_names, load_engine, profile_name, read_engine
 from seatrial.catalog.hf_config import from_hf_config
 from seatrial.catalog.models import ModelFacts, load_model, model_facts, model_names
 
@@ -17,6 +17,7 @@ __all__ = [
     "load_model",
     "model_facts",
     "model_names",
+    "profile_name",
     "read_accelerator",
     "read_curves",
     "read_engine",

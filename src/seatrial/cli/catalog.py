@@ -1,17 +1,19 @@
-"""`seatrial catalog models` and `seatrial catalog accelerators`: what is known by name, and where its numbers come from."""
+"""`seatrial catalog models`, `accelerators` and `engines`: what is known by name, and where its numbers come from."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Annotated
 
 from cyclopts import Parameter
 
-from seatrial.catalog import ModelFacts, accelerator_names, load_accelerator, load_model, model_facts
+from seatrial.catalog import ModelFacts, accelerator_names, engine_names, load_accelerator, load_engine, load_model, model_facts
 from seatrial.catalog.models import families, find
 from seatrial.cli.flags import Json
 from seatrial.cli.output import print_json, show
 from seatrial.core.accelerator import Accelerator
+from seatrial.core.engine_profile import EngineProfile
 from seatrial.core.model import FeedForward, Mixer, ModelSpec
 from seatrial.report.accelerators import accelerator_report, accelerators_report
+from seatrial.report.engines import engine_report, engines_report
 from seatrial.report.models import main_format, model_report, models_report, weights_of
 
 
@@ -56,6 +58,26 @@ def accelerators(
         show(found.name, *accelerator_report(found))
 
 
+def engines(
+    name: Annotated[str | None, Parameter(help="a name, with or without a version, or the path of a .toml file: all about it")] = None,
+    /,
+    *,
+    json: Json = False,
+) -> None:
+    if name is None:
+        known = [load_engine(each) for each in engine_names()]
+        if json:
+            print_json({"engines": [engine_figures(each) for each in known]})
+        else:
+            show(*engines_report(known))
+        return
+    found = load_engine(name)
+    if json:
+        print_json(engine_figures(found))
+    else:
+        show(found.name, *engine_report(found))
+
+
 def by_family_and_size() -> list[str]:
     return [name for family in families() for name in sorted(family, key=lambda name: load_model(name).num_parameters)]
 
@@ -90,3 +112,8 @@ def accelerator_figures(found: Accelerator) -> dict[str, object]:
     plain = asdict(found)
     links = {name: getattr(found, name)._asdict() for name in ("scale_up", "scale_out", "host")}
     return {**plain, **links, "sources": {place: fact._asdict() for place, fact in found.sources.items()}}
+
+
+def engine_figures(found: EngineProfile) -> dict[str, object]:
+    sources = {name: fact._asdict() for name, fact in found.sources.items()}
+    return {**asdict(replace(found, sources={}, defaults={})), "defaults": dict(found.defaults), "sources": sources}

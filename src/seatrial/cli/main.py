@@ -21,7 +21,7 @@ DONE, WRONG_INPUT, INTERRUPTED, READER_GONE = 0, 2, 130, 141  # the last two as 
 GROUPS = {
     "workload": "Requests over time: describe, generate and convert traces.",
     "fit": "Data files of ours from measurements: ours, or your own.",
-    "catalog": "Models and accelerators that are known by name, with the source of every number.",
+    "catalog": "Models, accelerators and engines that are known by name, with the source of every number.",
 }
 COMMANDS = {
     "run": (
@@ -57,6 +57,10 @@ COMMANDS = {
     "catalog models": (
         "seatrial.cli.catalog:models",
         "The models that are known by name, or all about one: of the catalogue, or of a config.json.",
+    ),
+    "catalog engines": (
+        "seatrial.cli.catalog:engines",
+        "The engines that have a profile, or every number of one with its source.",
     ),
     "catalog accelerators": (
         "seatrial.cli.catalog:accelerators",

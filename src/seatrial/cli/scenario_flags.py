@@ -59,7 +59,10 @@ class ReplicaFlags:
     pipeline_parallel: Annotated[int | None, Count, Parameter(help="stages that the layers are split into")] = None
     data_parallel: Annotated[int | None, Count, Parameter(help="ranks that each take a part of the sequences")] = None
     expert_parallel: Annotated[bool | None, Parameter(help="spread whole experts over the ranks", negative="--no-expert-parallel")] = None
-    scheduler: Annotated[str | None, Parameter(help="vllm-v1, vllm-v0, sarathi, sglang, orca or static")] = None
+    engine: Annotated[str | None, Parameter(help="vllm, vllm-0.10, sglang ... (see catalog engines), or a .toml file like those of it")] = (
+        None
+    )
+    scheduler: Annotated[str | None, Parameter(help="the engine's own, or vllm-v1, vllm-v0, sarathi, sglang, orca or static")] = None
     quantization: Annotated[str | None, Parameter(help="weights in another format: fp8, fp8_block, nvfp4, mxfp4, int8, int4, bf16")] = None
     cost: Annotated[str | None, Parameter(help="roofline, or affine:base=0.005,per_prompt_token=2e-5,... in seconds")] = None
     max_num_seqs: Annotated[int | None, Count, Parameter(help="sequences that run at a time")] = None

@@ -1,8 +1,11 @@
 """What an engine adds to its kernels, and how far its kernels are from those that were timed alone."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from seatrial.core.accelerator import Fact
+
+Setting = bool | int | float
 
 
 @dataclass(frozen=True, slots=True)
@@ -10,11 +13,15 @@ class EngineProfile:
     """Of one engine and version. docs/cost.md tells where each number acts. Times in seconds; scales multiply a curve's time.
 
     `attention_memory` is the share of the memory's bandwidth that decode attention reaches, None for the curve's own.
+    `scheduler` is its own way of batching, and `defaults` the arguments that it has where nobody gives them, by vLLM's names, as far as
+    they differ from vLLM's.
     `expert_skew` is the exponent of the experts' popularity (rank^-skew): 0 for uniform routing.
     `sources` has the origin of every number by its name.
     """
 
     name: str
+    scheduler: str
+    defaults: Mapping[str, Setting]
     gemm_scale: float
     experts_scale: float
     attention_scale: float  # arithmetic of prompt attention
@@ -35,4 +42,4 @@ class EngineProfile:
     per_sequence: float
     before_request: float
     after_token: float
-    sources: dict[str, Fact]
+    sources: Mapping[str, Fact]

@@ -12,7 +12,7 @@ from seatrial.policy.vllm_v0 import decode_in_order
 class Sglang:
     """First come first served, `max_num_batched_tokens` is its `chunked_prefill_size`: docs/schedulers.md."""
 
-    options: ClassVar[frozenset[str]] = frozenset({"max_num_batched_tokens", "watermark"})
+    options: ClassVar[frozenset[str]] = frozenset({"max_num_batched_tokens", "watermark", "async_scheduling"})
     reserves = False
     pads = False
     whole_prompts = None

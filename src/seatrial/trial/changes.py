@@ -34,6 +34,8 @@ def _given(said: Said) -> dict[str, Any]:
 
 def _changed_pool(current: dict[str, Any], said: dict[str, Any]) -> dict[str, Any]:
     """Another scheduler does not inherit what the file tells the one before it, and it has no use for."""
+    if "engine" in said:
+        current = {key: value for key, value in current.items() if key != "scheduler"}
     if "scheduler" in said:
         unused = unused_options(said["scheduler"])
         current = {key: value for key, value in current.items() if key not in unused}

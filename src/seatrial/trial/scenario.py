@@ -19,7 +19,7 @@ Share = Annotated[Number, Field(gt=0, le=1)]
 
 
 class PoolSpec(Spec):
-    """Replicas of one kind. The engine's arguments have vLLM's names; those that are absent have vLLM's defaults."""
+    """Replicas of one kind. The engine's arguments have vLLM's names; those that are absent have the engine's own defaults."""
 
     name: str = "main"
     accelerator: str
@@ -28,7 +28,8 @@ class PoolSpec(Spec):
     pipeline_parallel: Count = 1
     data_parallel: Count = 1
     expert_parallel: bool = False
-    scheduler: str = "vllm-v1"
+    engine: str | None = None
+    scheduler: str | None = None
     quantization: str | None = None
     max_num_seqs: Count | None = None
     max_num_batched_tokens: Count | None = None

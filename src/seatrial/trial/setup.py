@@ -6,6 +6,7 @@ from seatrial.catalog import load_accelerator, load_curves, load_engine, load_mo
 from seatrial.catalog.requantize import quantized
 from seatrial.core.accelerator import Accelerator
 from seatrial.core.deployment import EngineConfig, Parallelism
+from seatrial.core.engine_profile import EngineProfile, Setting
 from seatrial.core.errors import ScenarioError, nearest
 from seatrial.core.model import ModelSpec
 from seatrial.cost import AffineCost, KvCapacity, RooflineCost, check_parallelism, engine_config, kv_capacity
@@ -15,16 +16,19 @@ from seatrial.sim.replica import Replica
 from seatrial.trial.scenario import PoolSpec, Scenario
 
 COSTS = ("roofline", "affine")
+DEFAULT_ENGINE = "vllm"
+DEFAULT_SCHEDULER = "vllm-v1"
 ReplicaCost = RooflineCost | AffineCost
 
 
 @dataclass(frozen=True, slots=True)
 class ReplicaSetup:
-    """All that a replica is made from. `engine` is per data-parallel rank, as vLLM's arguments are."""
+    """All that a replica is made from. `engine` is per data-parallel rank, as vLLM's arguments are; an affine cost has no profile."""
 
     model: ModelSpec
     accelerator: Accelerator
     parallelism: Parallelism
+    profile: EngineProfile | None
     engine: EngineConfig
     scheduler: str
     capacity: KvCapacity
@@ -59,12 +63,14 @@ def resolve_replica(scenario: Scenario) -> ReplicaSetup:
 
 def resolve_pool(model_name: str, pool: PoolSpec, cost_text: str = "roofline") -> ReplicaSetup:
     """The same, of a scenario's parts."""
-    check_options(pool)
     model, accelerator = load_model(model_name), load_accelerator(pool.accelerator)
     if pool.quantization is not None:
         model = quantized(model, pool.quantization)
     parallelism = Parallelism(pool.tensor_parallel, pool.pipeline_parallel, pool.data_parallel, pool.expert_parallel)
     check_parallelism(model, accelerator, parallelism)
+    profile = chosen_profile(pool, cost_text, accelerator)
+    scheduler = pool.scheduler or (profile.scheduler if profile else DEFAULT_SCHEDULER)
+    check_options(pool, scheduler)
     if pool.enable_prefix_caching and pool.pipeline_parallel > 1:
         raise ScenarioError(
             f"this version has a prefix cache for one stage, and pipeline_parallel is {pool.pipeline_parallel};"
@@ -75,7 +81,7 @@ def resolve_pool(model_name: str, pool: PoolSpec, cost_text: str = "roofline") -
             f"async_scheduling is for one stage, and pipeline_parallel is {pool.pipeline_parallel}: several batches are in flight"
             " then, each scheduled before the last has ended; leave async_scheduling out"
         )
-    engine = engine_config(model, accelerator, parallelism, **{field.name: getattr(pool, field.name) for field in fields(EngineConfig)})
+    engine = engine_config(model, accelerator, parallelism, **arguments(pool, profile, scheduler))
     capacity = kv_capacity(model, accelerator, parallelism, engine)
     if capacity.max_num_seqs < engine.max_num_seqs:
         # counted again, since fewer sequences also need less working memory: so the same comes out where this number is asked for
@@ -84,8 +90,39 @@ def resolve_pool(model_name: str, pool: PoolSpec, cost_text: str = "roofline") -
     if parallelism.data_parallel > 1:
         # the blocks of all ranks are one number to the engine, but a sequence lives on one rank
         engine = replace(engine, max_model_len=min(engine.max_model_len, capacity.capacity_tokens_per_rank))
-    cost = _cost(cost_text, model, accelerator, parallelism, engine)
-    return ReplicaSetup(model, accelerator, parallelism, engine, pool.scheduler, capacity, cost)
+    cost: ReplicaCost
+    if profile is None:
+        cost = AffineCost.parse(cost_text.partition(":")[2])
+    else:
+        cost = RooflineCost(model, accelerator, parallelism, engine, load_curves(accelerator), profile)
+    return ReplicaSetup(model, accelerator, parallelism, profile, engine, scheduler, capacity, cost)
+
+
+def chosen_profile(pool: PoolSpec, cost_text: str, accelerator: Accelerator) -> EngineProfile | None:
+    """Of the pool's engine. None for an affine cost, which is a whole engine in five numbers."""
+    kind, colon, _ = cost_text.partition(":")
+    if kind == "affine" and colon:
+        if pool.engine is not None:
+            raise ScenarioError(f"an affine cost has no use for the engine {pool.engine!r}; leave out one of the two")
+        return None
+    if cost_text == "roofline":
+        return load_engine(pool.engine or DEFAULT_ENGINE, accelerator.architecture)
+    if kind in COSTS:
+        raise ScenarioError(
+            f"no cost {cost_text!r}; write roofline, or affine:TERM=SECONDS,... like affine:base=0.005,per_prompt_token=2e-5"
+        )
+    raise ScenarioError(f"no cost {cost_text!r}; {nearest(kind, COSTS)}")
+
+
+def arguments(pool: PoolSpec, profile: EngineProfile | None, scheduler: str) -> dict[str, Setting | str | None]:
+    """The engine's arguments: what the pool gives, else what this engine has by itself and the scheduler reads; None for vLLM's own."""
+    own = dict(profile.defaults) if profile else {}
+    for name in unused_options(scheduler):
+        own.pop(name, None)
+    if pool.pipeline_parallel > 1:
+        own.pop("async_scheduling", None)
+    given = {field.name: getattr(pool, field.name) for field in fields(EngineConfig)}
+    return {name: own.get(name) if value is None else value for name, value in given.items()}
 
 
 def with_prefix_caching(setup: ReplicaSetup) -> ReplicaSetup:
@@ -99,17 +136,17 @@ def knows_prefix_caching(setup: ReplicaSetup) -> bool:
     return "enable_prefix_caching" not in unused_options(setup.scheduler) and setup.parallelism.pipeline_parallel == 1
 
 
-def check_options(pool: PoolSpec) -> None:
+def check_options(pool: PoolSpec, scheduler: str) -> None:
     """Refuse a scheduler that nobody knows, and an argument that it would ignore."""
-    unused = unused_options(pool.scheduler)
+    unused = unused_options(scheduler)
     for name in sorted(unused):
         if getattr(pool, name) is not None:
             known = ", ".join(field.name for field in fields(EngineConfig) if field.name not in unused)
-            raise ScenarioError(f"scheduler {pool.scheduler!r} has no use for {name}; leave it out, it knows {known}")
+            raise ScenarioError(f"scheduler {scheduler!r} has no use for {name}; leave it out, it knows {known}")
 
 
 def resolved_pool(setup: ReplicaSetup, pool: PoolSpec) -> PoolSpec:
-    """With every argument of the engine written out that the scheduler reads.
+    """With the engine, its scheduler and every argument written out that the scheduler reads.
 
     But `max_model_len`, where nobody gave it: the model's own may be more than the cache holds, which is refused to those who ask for it.
     """
@@ -117,16 +154,7 @@ def resolved_pool(setup: ReplicaSetup, pool: PoolSpec) -> PoolSpec:
     engine = {field.name: getattr(setup.engine, field.name) for field in fields(EngineConfig) if field.name not in unused}
     if pool.max_model_len is None:
         del engine["max_model_len"]
-    return pool.model_copy(update=engine)
-
-
-def _cost(text: str, model: ModelSpec, accelerator: Accelerator, parallelism: Parallelism, engine: EngineConfig) -> ReplicaCost:
-    kind, colon, terms = text.partition(":")
-    if kind == "affine" and colon:
-        return AffineCost.parse(terms)
-    if text == "roofline":
-        curves, profile = load_curves(accelerator), load_engine("vllm", accelerator.architecture)
-        return RooflineCost(model, accelerator, parallelism, engine, curves, profile)
-    if kind in COSTS:
-        raise ScenarioError(f"no cost {text!r}; write roofline, or affine:TERM=SECONDS,... like affine:base=0.005,per_prompt_token=2e-5")
-    raise ScenarioError(f"no cost {text!r}; {nearest(kind, COSTS)}")
+    chosen = {"engine": setup.profile.name if setup.profile else None, "scheduler": setup.scheduler}
+    if pool.engine is not None and pool.engine.endswith(".toml"):
+        del chosen["engine"]
+    return pool.model_copy(update=engine | chosen)

@@ -4,6 +4,8 @@ import re
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
+from seatrial.catalog import load_engine, profile_name
+from seatrial.core.errors import CatalogError
 from seatrial.policy.schedulers import unused_options
 from seatrial.trial.scenario import PoolSpec
 from seatrial.validate.assumptions import Answers
@@ -21,6 +23,7 @@ class System:
     model: str
     pool: PoolSpec
     engine: str
+    scheduler: str
 
     @property
     def model_text(self) -> str:
@@ -28,7 +31,7 @@ class System:
 
     def with_prefix_caching(self) -> "System":
         """The same with a prefix cache, where scheduler and layout know one."""
-        if "enable_prefix_caching" in unused_options(self.pool.scheduler) or self.pool.pipeline_parallel > 1:
+        if "enable_prefix_caching" in unused_options(self.scheduler) or self.pool.pipeline_parallel > 1:
             return self
         return replace(self, pool=self.pool.model_copy(update={"enable_prefix_caching": True}))
 
@@ -46,14 +49,18 @@ def system_of(point: Point, names: Names, answers: Answers) -> System:
     accelerator = accelerator_name(names, point.gpu)
     served = served_model(names, point.model, point.precision)
     layout = layout_of(point, model_facts(served.model).has_experts, answers)
+    engine = engine_name(point)
+    profile = load_engine(profile_for(engine, answers))
+    scheduler = answers.get("scheduler", profile.scheduler)
     pool = PoolSpec(
         accelerator=accelerator,
+        engine=profile.name,
+        scheduler=scheduler,
         quantization=served.quantization,
-        scheduler=answers.get("scheduler", "vllm-v1"),
         **layout._asdict(),
-        **engine_settings(point, served.kv_cache_dtype, answers),
+        **engine_settings(point, served.kv_cache_dtype, scheduler, answers),
     )
-    return System(served.model, pool, engine_name(point))
+    return System(served.model, pool, engine, scheduler)
 
 
 def refuse_techniques(point: Point, answers: Answers) -> None:
@@ -103,8 +110,13 @@ def unmultiplied(tensor: int, data: int, experts: int) -> tuple[int, int] | None
     return (1, ranks) if tensor == 1 else (ranks, 1)
 
 
-def engine_settings(point: Point, kv_cache_dtype: str | None, answers: Answers) -> dict[str, Any]:  # Any: as PoolSpec checks them
-    """The engine's arguments, under vLLM's names: as stated, or else as assumed; those that are absent have vLLM's defaults."""
+def engine_settings(
+    point: Point,
+    kv_cache_dtype: str | None,
+    scheduler: str,
+    answers: Answers,
+) -> dict[str, Any]:  # Any: as PoolSpec checks them
+    """The engine's arguments, under vLLM's names: as stated, or else as assumed; those that are absent have the engine's own."""
     stated = {
         "max_num_seqs": whole(point.max_num_seqs),
         "max_num_batched_tokens": whole(point.max_num_batched_tokens),
@@ -117,8 +129,17 @@ def engine_settings(point: Point, kv_cache_dtype: str | None, answers: Answers) 
     }
     if (point.pp or 1) == 1:
         stated["async_scheduling"] = None
-    unused = unused_options(answers.get("scheduler", "vllm-v1"))
+    unused = unused_options(scheduler)
     return {name: answers.get(name) if value is None else value for name, value in stated.items() if name not in unused}
+
+
+def profile_for(engine: str, answers: Answers) -> str:
+    """The name of the profile that stands for a point's engine: its own, or that of vLLM where there is none."""
+    try:
+        return profile_name(engine)
+    except CatalogError:
+        answers.note("engine-without-profile")
+        return profile_name("vllm")
 
 
 def engine_name(point: Point) -> str:
