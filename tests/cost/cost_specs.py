@@ -128,6 +128,7 @@ PROFILE = EngineProfile(
     expert_imbalance=1.2,
     expert_skew=0.0,
     sampler_bytes_per_logit=600,
+    plain_sampler_bytes_per_logit=30,
     per_step=0.27e-3,
     per_prompt_step=0.2e-3,
     per_sequence=2e-6,

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from seatrial.core.errors import CatalogError, PointsError
+from seatrial.trial.setup import resolve_pool
 from seatrial.validate.assumptions import Answers, Assumption, read_assumptions, texts
 from seatrial.validate.names import read_names, served_model
 from seatrial.validate.point import Point
@@ -82,9 +83,13 @@ def test_an_engine_has_a_name_with_two_numbers():
 
 
 def test_steps_are_planned_ahead_where_the_engine_does_so(point):
-    assert pool_of(point(engine="vLLM", engine_version="0.15.1")).async_scheduling is True
-    assert pool_of(point(engine="vLLM", engine_version="0.12.0")).async_scheduling is None
-    assert pool_of(point(engine="vLLM", engine_version="0.15.1", pp=2.0, n_gpu=2.0, tp=1.0)).async_scheduling is None
+    def plans_ahead(**facts):
+        system = system_of(point(engine="vLLM", **facts), read_names(), Answers(point(), ()))
+        return resolve_pool(system.model, system.pool).engine.async_scheduling
+
+    assert plans_ahead(engine_version="0.15.1")
+    assert not plans_ahead(engine_version="0.12.0")
+    assert not plans_ahead(engine_version="0.15.1", pp=2.0, n_gpu=2.0, tp=1.0)
 
 
 def test_a_stated_setting_beats_an_assumption(point):

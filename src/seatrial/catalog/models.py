@@ -2,7 +2,8 @@
 
 import json
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -32,7 +33,8 @@ def load_model(name_or_path: str) -> ModelSpec:
         raise CatalogError(f"the name of the model is empty; give {WHAT_TO_GIVE}")
     if (found := find(name_or_path)) is not None:
         name, family = found
-        return from_hf_config(config_of(name, family), name, place=f"the catalogue's {name}", source=family[name]["source"])
+        spec = from_hf_config(config_of(name, family), name, place=f"the catalogue's {name}", source=family[name]["source"])
+        return replace(spec, samples_sorted=cuts_vocabulary(generation_config_of(name, family)))
     path = Path(name_or_path).expanduser()
     if path.exists():
         return read_config(path)
@@ -61,7 +63,7 @@ def model_facts(name: str) -> ModelFacts:
 
 
 def read_config(path: Path) -> ModelSpec:
-    """The model of a config.json; a `hf_quant_config.json` beside it says how it is quantised, if it does not say so itself."""
+    """The model of a config.json. Files beside it may say how it is quantised (`hf_quant_config`) and how it samples (`generation_config`)."""
     file = path / "config.json" if path.is_dir() else path
     if file.exists() and not file.is_file():
         raise CatalogError(f"{file} is a device or a pipe; give a config.json or a directory that holds one")
@@ -69,7 +71,15 @@ def read_config(path: Path) -> ModelSpec:
     beside = file.parent / "hf_quant_config.json"
     if "quantization_config" not in config and beside.is_file():
         config["quantization_config"] = {"quant_method": "modelopt", **read_json(beside)}
-    return from_hf_config(config, file.resolve().parent.name if file.name == "config.json" else file.stem, place=str(file))
+    spec = from_hf_config(config, file.resolve().parent.name if file.name == "config.json" else file.stem, place=str(file))
+    generation = file.parent / "generation_config.json"
+    return replace(spec, samples_sorted=generation.is_file() and cuts_vocabulary(read_json(generation)))
+
+
+def cuts_vocabulary(generation_config: Mapping[str, Any]) -> bool:
+    """Whether a `generation_config.json` restricts tokens by `top_p` or `top_k`, as vLLM reads it: 1 and 0 or less restrict nothing."""
+    top_p, top_k = generation_config.get("top_p"), generation_config.get("top_k")
+    return (isinstance(top_p, int | float) and top_p < 1) or (isinstance(top_k, int) and top_k > 0)
 
 
 def read_json(file: Path) -> dict[str, Any]:
@@ -110,6 +120,13 @@ def config_of(name: str, family: Family) -> dict[str, Any]:
     table = family[name]
     inherited = config_of(table["based_on"], family) if "based_on" in table else {}
     return {**inherited, **table.get("config", {}), **dict.fromkeys(table.get("null", ()))}
+
+
+def generation_config_of(name: str, family: Family) -> dict[str, Any]:
+    """What a checkpoint says of sampling, or the one that it is `based_on`."""
+    table = family[name]
+    inherited = generation_config_of(table["based_on"], family) if "based_on" in table else {}
+    return {**inherited, **table.get("generation_config", {})}
 
 
 def published_parameters(name: str, family: Family) -> int:

@@ -72,6 +72,7 @@ class ReplicaFlags:
     gpu_memory_utilization: Annotated[float | None, Share, Parameter(help="share of the memory that the engine may use")] = None
     num_gpu_blocks_override: Annotated[int | None, Count, Parameter(help="blocks of the KV cache, whatever memory says")] = None
     kv_cache_dtype: Annotated[str | None, Parameter(help="auto, fp8 ...")] = None
+    generation_config: Annotated[str | None, Parameter(help="auto: requests sample as the model's own file says; vllm: plainly")] = None
     enable_chunked_prefill: Annotated[
         bool | None, Parameter(help="long prompts may take several steps", negative="--no-enable-chunked-prefill")
     ] = None

@@ -37,4 +37,5 @@ class EngineConfig:
     async_scheduling: bool = False  # plan a step when the one before it starts
     watermark: float | None = None  # share of the blocks that admission leaves free; None for the scheduler's own
     kv_cache_dtype: str = "auto"
+    generation_config: str = "auto"  # how requests sample that do not say it: as the model's own file says, or plainly (vllm)
     num_gpu_blocks_override: int | None = None

@@ -140,6 +140,7 @@ class ModelSpec:
     embedding_size: int | None = None  # width of the token embedding where it is not hidden_size (OPT-350M)
     num_other_parameters: int = 0  # final norm, learned positions, embedding projections
     formats: Formats = Formats()
+    samples_sorted: bool = False  # its generation_config cuts the vocabulary (top_p, top_k), for which logits are sorted
     source: str = ""
 
     @property

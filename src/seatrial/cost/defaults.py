@@ -73,6 +73,10 @@ def _check(name: str, value: object) -> None:
         raise ScenarioError(f"the engine has no option {name!r}; {nearest(name, known)}")
     if name == "kv_cache_dtype":
         return
+    if name == "generation_config":
+        if value not in _GENERATION_CONFIGS:
+            raise ScenarioError(f"generation_config is {value!r}; it must be auto (as the model's own file says) or vllm (plain sampling)")
+        return
     if known[name] is bool:
         if not isinstance(value, bool):
             raise ScenarioError(f"{name} is {value!r}; it must be true or false")
@@ -84,4 +88,5 @@ def _check(name: str, value: object) -> None:
         raise ScenarioError(f"{name} is {value!r}; it must be a whole number, 1 or more")
 
 
+_GENERATION_CONFIGS = ("auto", "vllm")
 _SHARES = ("gpu_memory_utilization", "watermark")

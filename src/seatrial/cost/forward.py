@@ -25,15 +25,16 @@ def token_operators(model: ModelSpec, parallelism: Parallelism, kv_cache: Number
     return (*operators, *_pipeline_hops(model, parallelism, device))
 
 
-def sampled_operators(model: ModelSpec, parallelism: Parallelism, device: Device) -> tuple[Operator, ...]:
-    """What is done for each sequence that emits a token: logits and sampling."""
+def sampled_operators(model: ModelSpec, parallelism: Parallelism, device: Device, *, sorts: bool) -> tuple[Operator, ...]:
+    """What is done for each sequence that emits a token: logits and sampling, which `sorts` the logits or does not."""
     tensor = parallelism.tensor_parallel
     operators: list[Operator] = [
         Gemm("LM head", 1, device, model.embedding_size or model.hidden_size, model.vocab_size / tensor, model.formats.lm_head)
     ]
     if tensor > 1:
         operators.append(AllGather("logits all-gather", 1, device, tensor, model.vocab_size * ACTIVATION_BYTES))
-    operators.append(Elementwise("sampler", 1, device, model.vocab_size * device.profile.sampler_bytes_per_logit, 1))
+    bytes_per_logit = device.profile.sampler_bytes_per_logit if sorts else device.profile.plain_sampler_bytes_per_logit
+    operators.append(Elementwise("sampler", 1, device, model.vocab_size * bytes_per_logit, 1))
     return tuple(operators)
 
 

@@ -47,13 +47,15 @@ class RooflineCost:
         self._device = Device(accelerator, curves, profile)
         self._kv_cache = kv_cache_format(model, engine)
         self._graphs = GraphSizes(engine.max_num_seqs)
+        self._samples_as_model_says = engine.generation_config == "auto"
         self._set_operators()
         self._set_rates()
 
     def _set_operators(self) -> None:
         forward = token_operators(self.model, self.parallelism, self._kv_cache, self._device)
         self._token_operators = (*forward, Overhead("engine, per step", self.profile.per_step))
-        self._sampled_operators = sampled_operators(self.model, self.parallelism, self._device)
+        sorts = self.model.samples_sorted and self._samples_as_model_says
+        self._sampled_operators = sampled_operators(self.model, self.parallelism, self._device, sorts=sorts)
         self._tokens = StepTable(self._token_operators, self._token_load)
         self._sampled = StepTable(self._sampled_operators, self._sampled_load)
         self._sampled.seconds[0] = 0.0  # nobody emits a token: no LM head

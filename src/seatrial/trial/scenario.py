@@ -43,6 +43,7 @@ class PoolSpec(Spec):
     async_scheduling: bool | None = None
     watermark: Annotated[Number, Field(ge=0, le=1)] | None = None
     kv_cache_dtype: str | None = None
+    generation_config: str | None = None
     num_gpu_blocks_override: Count | None = None
 
     @field_validator("replicas")

@@ -126,6 +126,7 @@ def engine_settings(
         "enable_chunked_prefill": on_or_off(point.chunked_prefill),
         "num_gpu_blocks_override": None if point.kv_blocks_gpu is None else int(point.kv_blocks_gpu) - 1,  # without the null block
         "kv_cache_dtype": stated_dtype(point.kv_dtype) or kv_cache_dtype,
+        "generation_config": None,
     }
     if (point.pp or 1) == 1:
         stated["async_scheduling"] = None
