@@ -15,7 +15,7 @@ SHARED = Path(os.environ.get("SEATRIAL_SHARED_DATA", Path(__file__).parents[2] /
 FEW = ["--num-requests", "60"]
 KEYS = [
     *("num_requests", "num_completed", "num_rejected", "duration_s", "requests_per_s", "input_tokens_per_s", "output_tokens_per_s"),
-    *("ttft_s", "tpot_s", "itl_s", "e2e_s", "queue_s", "slo", "kv_cache", "num_preemptions", "num_steps"),
+    *("ttft_s", "tpot_s", "itl_s", "e2e_s", "queue_s", "slo", "kv_cache", "num_preemptions", "num_steps", "estimate"),
     *("wall_s", "simulated_requests_per_wall_s", "seatrial_version"),
 ]
 
@@ -107,6 +107,22 @@ def test_notes_are_in_the_json_and_on_stderr(capsys):
     notes = json.loads(told.out)["notes"]
     assert "every request was rejected" in notes[0]
     assert f"note: {notes[0]}\n" in told.err
+
+
+def test_figures_say_how_sure_they_are(capsys):
+    found = run_json(capsys, *FEW)["estimate"]
+    assert list(found) == ["provenance", "error", "curves", "sources", "classes"]
+    assert found["provenance"] in ("measured", "interpolated")
+    assert 0 < found["error"]["median_pct"] < found["error"]["p90_pct"] < 100
+    assert "h100_sxm gemm.bf16" in found["curves"]
+    assert sum(found["classes"].values()) == pytest.approx(1)
+    error = f"+-{found['error']['median_pct']:.0f} % (p90 {found['error']['p90_pct']:.0f} %)"
+    assert re.search(rf"step times  .+ measured on this accelerator, {re.escape(error)}\n", run(capsys, *FEW))
+
+
+def test_whoever_names_the_prices_is_told_no_error_of_ours(capsys):
+    assert run_json(capsys, *FEW, "--cost", "affine:base=0.01")["estimate"] is None
+    assert "step times" not in run(capsys, *FEW, "--cost", "affine:base=0.01")
 
 
 def test_the_same_seed_gives_the_same_figures_and_another_seed_others(capsys):

@@ -54,6 +54,13 @@ def test_every_point_is_compared_or_has_a_reason(points, told):
     assert found["groups"]["gpu"]["h100_sxm"]["ttft_mean"] == error
 
 
+def test_points_are_told_apart_by_how_their_times_are_known(points, told):
+    found = json.loads(told(points, "--json"))
+    kinds = {point["provenance"] for point in found["points"]}
+    assert kinds <= {"measured", "interpolated"}
+    assert found["groups"]["provenance"].keys() == kinds
+
+
 def test_an_open_loop_is_as_fast_as_its_clients_and_closed_loops_as_their_server(points, told):
     by_id = {point["point_id"]: point["metrics"] for point in json.loads(told(points, "--json"))["points"]}
     assert by_id["b#0"]["requests_per_s"]["predicted"] == pytest.approx(2, rel=0.1)

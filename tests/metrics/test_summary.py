@@ -17,7 +17,7 @@ num_requests num_completed num_rejected num_shed num_failed num_unfinished
 duration_s requests_per_s input_tokens_per_s output_tokens_per_s
 ttft_s tpot_s itl_s e2e_s queue_s normalized_latency_s
 slo kv_cache prefix_cache num_preemptions num_steps batch utilization
-wall_s simulated_requests_per_wall_s seatrial_version
+estimate wall_s simulated_requests_per_wall_s seatrial_version
 """
 DISTRIBUTION = {"mean", "p50", "p90", "p95", "p99", "max"}
 TOTALS = EngineTotals(

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from seatrial.core.batch import RequestOverhead
+from seatrial.core.record import EngineTotals
 from seatrial.validate.accuracy import Pair, errors
 from seatrial.validate.observe import Observation, Reading, Window
 from seatrial.validate.peers import read_peers
@@ -38,6 +39,7 @@ def seen():
         completed=np.ones(count, bool),
         overhead=RequestOverhead(0.5, 0.25),
         gaps=[],
+        totals=EngineTotals(),
     )
 
 

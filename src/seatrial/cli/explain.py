@@ -8,8 +8,8 @@ from cyclopts import Group, Parameter
 from seatrial.cli.flags import Json
 from seatrial.cli.output import console, print_json
 from seatrial.cli.scenario_flags import Count, ReplicaFlags, ScenarioFile, whole
-from seatrial.core.curves import Estimate
-from seatrial.cost import Confidence, OperatorTime
+from seatrial.core.curves import Confidence, Estimate
+from seatrial.cost import OperatorTime
 from seatrial.trial.changes import changed
 from seatrial.trial.notes import setup_notes
 from seatrial.trial.outcome import described_replica
@@ -66,7 +66,7 @@ def explained(setup: ReplicaSetup, cost: str, steps: list[Step], context: int) -
                 "batch": step.batch._asdict(),
                 "step_time_s": step.seconds,
                 "operators": [operator_figures(part) for part in step.operators],
-                "confidence": step.confidence and estimate_figures(step.confidence),
+                "confidence": step.confidence and estimate_figures(step.confidence) | {"share": step.confidence.share},
             }
             for step in steps
         ],

@@ -149,6 +149,29 @@ class Estimate(NamedTuple):
     source: str
 
 
+class Confidence(NamedTuple):
+    """How well the time of a step, or of a run's steps, is known.
+
+    `provenance` is the least sure one of what makes up a tenth of the time or more, `error` the mean of the bars by time.
+    `classes` has the share of the time by provenance, and under `profile` that which the engine's profile gives: its error is not in the
+    bar. `curves` are named `ACCELERATOR OPERATOR.FORMAT`, the one that most of the time rests on first; `sources` are theirs.
+    """
+
+    provenance: str
+    error: ErrorBar
+    classes: Mapping[str, float]
+    curves: tuple[str, ...]
+    sources: tuple[str, ...]
+
+    @property
+    def share(self) -> float:
+        """Of the time that has a curve."""
+        return 1.0 - self.classes.get(PROFILE, 0.0)
+
+
+PROFILE = "profile"
+
+
 @dataclass(frozen=True, slots=True)
 class Curves:
     """All that may be used for one accelerator, the nearest first: its own, those of its relatives, at last the generic ones."""

@@ -54,12 +54,14 @@ class GapRuns:
 class EngineTotals:
     """What a replica did, summed up while it ran.
 
-    `steps_by_tokens[m]` counts the steps whose forward pass had `m` tokens. `kv_block_seconds` is the time integral of
-    the blocks held while busy, by the trapezoid rule over each run of decode steps.
-    `busy_time` is when at least one step is in flight.
+    `num_prompt_steps` of the steps compute a chunk of a prompt or several, `num_prompt_chunks` in all. `steps_by_tokens[m]` counts the
+    steps whose forward pass had `m` tokens. `kv_block_seconds` is the time integral of the blocks held while busy, by the trapezoid rule
+    over each run of decode steps. `busy_time` is when at least one step is in flight.
     """
 
     num_steps: int = 0
+    num_prompt_steps: int = 0
+    num_prompt_chunks: int = 0
     busy_time: float = 0.0
     num_prompt_tokens: int = 0
     prompt_pairs: float = 0.0

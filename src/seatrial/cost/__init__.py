@@ -2,14 +2,13 @@
 
 from seatrial.cost.affine import AffineCost
 from seatrial.cost.defaults import engine_config
-from seatrial.cost.explain import Confidence, OperatorTime
+from seatrial.cost.explain import OperatorTime
 from seatrial.cost.memory import KvCapacity, MemoryUse, kv_capacity
 from seatrial.cost.parallelism import check_parallelism, crosses_nodes
 from seatrial.cost.roofline import RooflineCost
 
 __all__ = [
     "AffineCost",
-    "Confidence",
     "KvCapacity",
     "MemoryUse",
     "OperatorTime",

@@ -78,5 +78,8 @@ class AffineCost:
     def work(self, totals: EngineTotals) -> None:
         """Nothing: prices per token say nothing of FLOPs or bytes."""
 
+    def run_provenance(self, totals: EngineTotals) -> None:
+        """Nothing: whoever names a price knows how sure it is."""
+
 
 TERMS = tuple(field.name for field in fields(AffineCost))

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from seatrial.core.curves import PROVENANCES, ErrorBar, Estimate
+from seatrial.core.curves import PROFILE, PROVENANCES, Confidence, ErrorBar, Estimate
 from seatrial.cost.attention import AttentionTimes, AttentionWork
 from seatrial.cost.operators import Load, Operator
 
@@ -24,17 +24,6 @@ class OperatorTime:
     bound: str
     share: float = 0.0
     estimate: Estimate | None = None
-
-
-class Confidence(NamedTuple):
-    """How well a time is known: the least sure provenance of what makes up a tenth of it or more, and the mean of the bars by time.
-
-    `share` of the time has a curve; the rest is the engine's profile, whose error is not in the bar.
-    """
-
-    provenance: str
-    error: ErrorBar
-    share: float
 
 
 class Sums(NamedTuple):
@@ -98,16 +87,28 @@ def merge(parts: Iterable[OperatorTime]) -> tuple[OperatorTime, ...]:
 
 def confidence(parts: Iterable[OperatorTime]) -> Confidence:
     timed = [part for part in parts if part.seconds > 0]
-    total = sum(part.seconds for part in timed)
     known = [(part.seconds, part.estimate) for part in timed if part.estimate is not None]
     if not known:
-        return Confidence(PROVENANCES[-1], ErrorBar(0.0, 0.0), 0.0)
-    share = sum(seconds for seconds, _ in known) / total
-    weight: dict[str, float] = {}
-    for seconds, estimate in known:
-        weight[estimate.provenance] = weight.get(estimate.provenance, 0.0) + seconds
-    kinds = [kind for kind in PROVENANCES if weight.get(kind, 0.0) >= LEAST_SHARE * share * total]
-    return Confidence(kinds[-1] if kinds else max(weight, key=lambda kind: weight[kind]), _mean_bar(known), share)
+        return Confidence(PROVENANCES[-1], ErrorBar(0.0, 0.0), {PROFILE: 1.0}, (), ())
+    total = sum(part.seconds for part in timed)
+    by_kind = _shares((part.seconds, part.estimate.provenance if part.estimate else PROFILE) for part in timed)
+    least = LEAST_SHARE * sum(seconds for seconds, _ in known)
+    kinds = [kind for kind in PROVENANCES if by_kind.get(kind, 0.0) >= least]
+    return Confidence(
+        kinds[-1],  # there is one: of four kinds one has a quarter
+        _mean_bar(known),
+        {kind: by_kind[kind] / total for kind in (*PROVENANCES, PROFILE) if kind in by_kind},
+        tuple(_shares((seconds, f"{estimate.accelerator} {estimate.curve}") for seconds, estimate in known)),
+        tuple(_shares((seconds, estimate.source) for seconds, estimate in known)),
+    )
+
+
+def _shares(times: Iterable[tuple[float, str]]) -> dict[str, float]:
+    """Seconds by name, the longest first."""
+    found: dict[str, float] = {}
+    for seconds, name in times:
+        found[name] = found.get(name, 0.0) + seconds
+    return dict(sorted(found.items(), key=lambda item: -item[1]))
 
 
 LEAST_SHARE = 0.1  # of the time that has curves; less than this of it does not decide how well the whole is known

@@ -1,23 +1,25 @@
 """The cost of a step: operators over the roofline of an accelerator and its measured curves, plus the engine's own overheads."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
 from seatrial.core.accelerator import Accelerator
 from seatrial.core.batch import Batch, DecodeLaw, RequestOverhead
-from seatrial.core.curves import Curves
+from seatrial.core.curves import Confidence, Curves
 from seatrial.core.deployment import EngineConfig, Parallelism
 from seatrial.core.engine_profile import EngineProfile
 from seatrial.core.model import ModelSpec
 from seatrial.core.record import EngineTotals, Work
 from seatrial.cost.attention import attention_times, attention_work
-from seatrial.cost.explain import Confidence, OperatorTime, Sums, attention_parts, confidence, merge, operator_times, overhead
+from seatrial.cost.explain import OperatorTime, Sums, attention_parts, confidence, merge, operator_times, overhead
 from seatrial.cost.formats import kv_cache_format, main_compute_rate
 from seatrial.cost.forward import sampled_operators, token_operators
 from seatrial.cost.kernels import FloatArray
 from seatrial.cost.operators import Device, Load, Overhead
 from seatrial.cost.parallelism import check_parallelism
+from seatrial.cost.run import typical_steps
 from seatrial.cost.table import MAX_LENGTH, GraphSizes, StepTable
 from seatrial.cost.work import run_need
 
@@ -111,6 +113,11 @@ class RooflineCost:
     def provenance(self, batch: Batch) -> Confidence:
         """How well the time of this step is known, over all operators that have a curve."""
         return confidence(self._parts(batch))
+
+    def run_provenance(self, totals: EngineTotals) -> Confidence | None:
+        """The same of all steps of a run; None if there were none."""
+        parts = [replace(part, seconds=steps * part.seconds) for batch, steps in typical_steps(totals) for part in self._parts(batch)]
+        return confidence(parts) if parts else None
 
     def work(self, totals: EngineTotals) -> Work:
         """FLOPs and bytes that a run needed, all accelerators together; against the peaks and busy time they give MFU and MBU."""

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from itertools import accumulate
 from typing import Any
 
+from seatrial.core.curves import Confidence
 from seatrial.core.record import EngineTotals, Status, Work
 from seatrial.core.slo import Target
 from seatrial.metrics.sketch import QuantileSketch
@@ -91,6 +92,25 @@ class Utilization:
 
 
 @dataclass(frozen=True, slots=True)
+class TimeError:
+    """Of step times: half are nearer to the truth than the one, nine in ten nearer than the other."""
+
+    median_pct: float
+    p90_pct: float
+
+
+@dataclass(frozen=True, slots=True)
+class RunEstimate:
+    """How well the step times are known that all latencies rest on. `classes` are shares of the time."""
+
+    provenance: str
+    error: TimeError
+    curves: tuple[str, ...]
+    sources: tuple[str, ...]
+    classes: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
 class Summary:
     """One run. Field names are the keys of `summary.json` and of `--json`."""
 
@@ -117,6 +137,7 @@ class Summary:
     num_steps: int
     batch: BatchSizes
     utilization: Utilization
+    estimate: RunEstimate | None
     wall_s: float
     simulated_requests_per_wall_s: float | None
     seatrial_version: str
@@ -136,6 +157,7 @@ def summarise(
     block_size: int,
     wall_time: float,
     work: Work | None = None,
+    confidence: Confidence | None = None,
     has_prefix_cache: bool = False,
     version: str = __version__,
 ) -> Summary:
@@ -174,6 +196,7 @@ def summarise(
         num_steps=totals.num_steps,
         batch=_batch(tally, totals),
         utilization=_utilization(totals, tally.span, work),
+        estimate=_estimate(confidence) if confidence else None,
         wall_s=wall_time,
         simulated_requests_per_wall_s=_ratio(tally.num_seen, wall_time),
         seatrial_version=version,
@@ -227,6 +250,11 @@ def _utilization(totals: EngineTotals, span: float, work: Work | None) -> Utiliz
         mfu=_ratio(work.flops, work.peak_flops * totals.busy_time) if work else None,
         mbu=_ratio(work.bytes, work.peak_bandwidth * totals.busy_time) if work else None,
     )
+
+
+def _estimate(known: Confidence) -> RunEstimate:
+    error = TimeError(100 * known.error.median, 100 * known.error.p90)
+    return RunEstimate(known.provenance, error, known.curves, known.sources, dict(known.classes))
 
 
 def _median(counts: list[tuple[int, int]]) -> float | None:

@@ -36,6 +36,7 @@ def _parts(trial: Trial, summary: Summary, timeline: Timeline) -> Iterator[Rende
         if summary.slo:
             yield slo_table(summary.slo)
         yield pairs(throughput_rows(trial, summary))
+        yield from estimate_line(summary)
         yield from ttft_chart(timeline)
     yield Text()
     yield paragraph(verdict(trial, summary, timeline), style="bold")
@@ -102,6 +103,21 @@ def throughput_rows(trial: Trial, summary: Summary) -> list[tuple[str, str]]:
         ("steps", f"{summary.num_steps:,}"),
         *found,
     ]
+
+
+def estimate_line(summary: Summary) -> Iterator[RenderableType]:
+    """Only where the cost knows how sure it is."""
+    if (known := summary.estimate) is not None:
+        error = f"+-{known.error.median_pct:.0f} % (p90 {known.error.p90_pct:.0f} %)"
+        yield paragraph(f"{KNOWN[known.provenance]}, {error}", label="  step times  ")
+
+
+KNOWN = {
+    "measured": "measured on this accelerator",
+    "interpolated": "between sizes measured on this accelerator",
+    "scaled": "scaled from other sizes, formats or accelerators",
+    "roofline": "shares of the peaks, nothing like it measured",
+}
 
 
 def ttft_chart(timeline: Timeline) -> Iterator[RenderableType]:

@@ -86,8 +86,10 @@ def _add_runs(totals: EngineTotals, runs: Columns) -> None:
 
 def _add_steps(totals: EngineTotals, steps: Columns, batches: Columns) -> None:
     _, duration, _, held = steps
-    _, tokens, pairs, prompt_context, rows, context, sampled, *_ = batches
+    chunks, tokens, pairs, prompt_context, rows, context, sampled, *_ = batches
     totals.num_steps += len(duration)
+    totals.num_prompt_steps += int(np.count_nonzero(chunks))
+    totals.num_prompt_chunks += int(chunks.sum())
     totals.busy_time += float(duration.sum())
     totals.num_prompt_tokens += int(tokens.sum())
     totals.prompt_pairs += float(pairs.sum())

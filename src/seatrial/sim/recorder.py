@@ -17,18 +17,22 @@ ENTRIES_AT_ONCE = 4096
 
 
 class Recorder:
-    """Alive: takes what a replica has written down and passes it on in chunks, so that memory does not grow with the run."""
+    """Alive: takes what a replica has written down and passes it on in chunks, so that memory does not grow with the run.
+
+    `totals` of runs before on the same replica grow on.
+    """
 
     def __init__(
         self,
         on_records: Callable[[RequestRecords], None],
         on_gaps: Callable[[GapRuns], None],
         audit: Audit | None = None,
+        totals: EngineTotals | None = None,
     ) -> None:
         self.on_records = on_records
         self.on_gaps = on_gaps
         self.audit = audit
-        self.totals = EngineTotals()
+        self.totals = EngineTotals() if totals is None else totals
         self.num_arrived = 0
         self.num_ended = 0
 

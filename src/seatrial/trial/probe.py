@@ -4,8 +4,9 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from seatrial.core.batch import Batch
+from seatrial.core.curves import Confidence
 from seatrial.core.errors import ScenarioError
-from seatrial.cost import AffineCost, Confidence, OperatorTime
+from seatrial.cost import AffineCost, OperatorTime
 from seatrial.policy.blocks import blocks_for
 from seatrial.sim.windows import pairs_within
 from seatrial.trial.setup import ReplicaSetup

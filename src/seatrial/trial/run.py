@@ -56,6 +56,7 @@ def run_trial(
             block_size=setup.capacity.block_size,
             wall_time=wall_time,
             work=setup.cost.work(recorder.totals),
+            confidence=setup.cost.run_provenance(recorder.totals),
             has_prefix_cache=setup.engine.enable_prefix_caching,
         )
         if folder is not None:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seatrial.core.batch import RequestOverhead
-from seatrial.core.record import GapRuns, RequestRecords, Status
+from seatrial.core.record import EngineTotals, GapRuns, RequestRecords, Status
 from seatrial.metrics.sketch import QuantileSketch
 from seatrial.sim.recorder import Recorder
 from seatrial.sim.simulate import simulate
@@ -39,7 +39,7 @@ SLICES = {"cold100": slice(0, 100), "first300": slice(0, 300), "warm": slice(300
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """A run's requests in the order of their rows, all arrays alike long, and its gaps between tokens."""
+    """A run's requests in the order of their rows, all arrays alike long, its gaps between tokens and what its engine did."""
 
     stage: Integers
     arrival_time: Floats
@@ -49,6 +49,7 @@ class Observation:
     completed: Keep
     overhead: RequestOverhead
     gaps: Sequence[GapRuns] = field(repr=False)
+    totals: EngineTotals = field(repr=False)
 
 
 def observe(setup: ReplicaSetup, phases: Sequence[Phase], cost: ReplicaCost | None = None) -> Observation:
@@ -58,9 +59,10 @@ def observe(setup: ReplicaSetup, phases: Sequence[Phase], cost: ReplicaCost | No
     replica = setup.make()
     records: list[RequestRecords] = []
     gaps: list[GapRuns] = []
+    totals = EngineTotals()
     start = 0.0
     for phase in phases:
-        simulate(phase.workload(start), replica, Recorder(records.append, gaps.append))
+        simulate(phase.workload(start), replica, Recorder(records.append, gaps.append, totals=totals))
         finished = [float(np.nanmax(some.finish_time)) for some in records if len(some) and not np.isnan(some.finish_time).all()]
         start = max(finished, default=start) + phase.gap
     rows = np.concatenate([some.row for some in records])
@@ -77,6 +79,7 @@ def observe(setup: ReplicaSetup, phases: Sequence[Phase], cost: ReplicaCost | No
         completed=status == Status.COMPLETED,
         overhead=setup.cost.request_overhead,
         gaps=gaps,
+        totals=totals,
     )
 
 

@@ -6,7 +6,7 @@ from math import isfinite
 from typing import NamedTuple
 
 from seatrial.core.errors import SeatrialError
-from seatrial.cost import RooflineCost
+from seatrial.core.record import EngineTotals
 from seatrial.trial.setup import ReplicaCost, ReplicaSetup, resolve_pool
 from seatrial.validate.experiment import Experiment
 from seatrial.validate.observe import Reading, observe
@@ -39,10 +39,11 @@ def predict_one(experiment: Experiment, cost: CostOf | None = None) -> list[Pred
     """All points that one run answers."""
     try:
         setup, phases = setup_of(experiment.system), requests_of(experiment.traffic, experiment.seed)
-        seen = observe(setup, phases, None if cost is None else cost(setup, experiment.system))
+        used = setup.cost if cost is None else cost(setup, experiment.system)
+        seen = observe(setup, phases, used)
     except SeatrialError as reason:
         return [Prediction(point_id, {}, reason=str(reason)) for point_id, _ in experiment.windows]
-    predictions = []
+    predictions, known = [], provenance(used, seen.totals)
     for point_id, window in experiment.windows:
         try:
             reading = Reading(seen, window)
@@ -50,13 +51,14 @@ def predict_one(experiment: Experiment, cost: CostOf | None = None) -> list[Pred
             predictions.append(Prediction(point_id, {}, reason=str(reason)))
             continue
         figures = {name: value for name, value in reading.items() if isfinite(value)}
-        predictions.append(Prediction(point_id, figures, reading.num_completed, provenance=provenance(setup)))
+        predictions.append(Prediction(point_id, figures, reading.num_completed, provenance=known))
     return predictions
 
 
-def provenance(setup: ReplicaSetup) -> str:
-    """What the times of this replica's steps rest on."""
-    return "roofline" if isinstance(setup.cost, RooflineCost) else "affine"
+def provenance(cost: ReplicaCost, totals: EngineTotals) -> str:
+    """What the times of a run's steps rest on: a class of docs/cost.md, or `affine` where they are prices per token."""
+    known = cost.run_provenance(totals)
+    return known.provenance if known else "affine"
 
 
 @lru_cache(maxsize=512)
