@@ -4,6 +4,7 @@ from math import inf
 from typing import NamedTuple, Protocol
 
 
+# `sim.cruise`, `sim.replica`, `sim.log` and `RooflineCost.step_time` take the fields by position: what changes here changes there, too.
 class Batch(NamedTuple):
     """The work of one step of one replica.
 

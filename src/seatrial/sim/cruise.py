@@ -30,7 +30,7 @@ def cruise(replica: Replica, arrivals: Ordered[Pending], place: int) -> int:
 
     Gives the place of the first that is not taken, at the latest the last: who comes after that is not known here. All is as if
     `run_until` and `arrive` had been called for each. It is `Replica.coast`, a step of whole prompts and `DecodeSet` over again, on
-    local variables: one loop without calls is twice as fast. What is unusual is left to them.
+    local variables: without method calls on the replica it is twice as fast. What is unusual is left to them.
     """
     decodes, laws, members, end = replica.decodes, replica.laws, replica.members, replica.ended.append
     runs, planned = replica.log.runs, replica.log.steps

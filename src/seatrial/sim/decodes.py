@@ -12,6 +12,7 @@ from sys import maxsize
 from seatrial.sim.sequence import Sequence
 
 
+# `cruise` has `join`, `forget` and `blocks_after` over again on local variables: what changes here changes there, too.
 class DecodeSet:
     """Alive: sequences that decode together, and the number of the step they are at.
 

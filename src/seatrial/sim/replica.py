@@ -179,7 +179,8 @@ class Replica(ReplicaState):
     def take_whole(self, seq: Sequence, num_used_blocks: int, offset: int = 0) -> None:
         """A step of one whole prompt, or of all that is missing of it, beside all decodes; the step holds so many blocks.
 
-        What `take_step` would do, with less ado.
+        What `take_step` would do, with less ado. Closed loops and prefix caches need it, where it makes a third more requests per second;
+        open loops mostly cruise.
         """
         decodes, start, num_tokens = self.decodes, self.now, seq.num_tokens
         num_new = num_tokens - offset
