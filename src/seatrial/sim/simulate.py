@@ -62,13 +62,11 @@ def _take_in(arrivals: list[Pending], replica: Replica) -> None:
     place = 0
     while place < len(arrivals):
         row, time, ready, num_prompt, num_output = arrivals[place]
-        if replica.seen_until < ready and not may_cruise(replica):
+        if replica.seen_until < ready:
             replica.run_until(ready)
         if may_cruise(replica) and (reached := cruise(replica, arrivals, place)) > place:
             place = reached
             continue
-        if replica.seen_until < ready:
-            replica.run_until(ready)
         replica.arrive(row, time, ready, num_prompt, num_output)
         place += 1
 
