@@ -84,6 +84,25 @@ def test_an_interrupt_ends_with_130_and_a_sentence(monkeypatch, capsys):
     assert capsys.readouterr().err == "seatrial: interrupted; no file was left half written\n"
 
 
+def test_sigterm_ends_as_an_interrupt_does_but_with_143(monkeypatch, capsys):
+    monkeypatch.setattr(catalog, "load_model", lambda name: signal.raise_signal(signal.SIGTERM))
+    assert main(["catalog", "models"]) == 143
+    assert capsys.readouterr().err == "seatrial: terminated; no file was left half written\n"
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_where_somebody_else_answers_to_sigterm_nothing_changes(monkeypatch, capsys):
+    heard = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: heard.append(number))
+    try:
+        real = catalog.load_model
+        monkeypatch.setattr(catalog, "load_model", lambda name: signal.raise_signal(signal.SIGTERM) or real(name))
+        assert main(["catalog", "models", "llama-3.1-8b"]) == 0
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert heard == [signal.SIGTERM]
+
+
 def test_a_bug_of_ours_is_not_hidden(monkeypatch):
     def broken(name):
         raise RuntimeError("a bug")
@@ -105,6 +124,20 @@ def test_an_interrupted_command_leaves_no_file(tmp_path):
     _, told = running.communicate(timeout=20)
     assert running.returncode == 130
     assert told == "seatrial: interrupted; no file was left half written\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_terminated_run_leaves_no_directory(tmp_path):
+    command = [*SEATRIAL, "run", "--num-requests", "1000000000", "--out", str(tmp_path / "out")]
+    running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    for _ in range(500):
+        if list(tmp_path.glob(".out.*.part/.requests.parquet*")):
+            break
+        time.sleep(0.02)
+    assert len(list(tmp_path.iterdir())) == 1
+    running.send_signal(signal.SIGTERM)
+    _, told = running.communicate(timeout=20)
+    assert (running.returncode, told) == (143, "seatrial: terminated; no file was left half written\n")
     assert list(tmp_path.iterdir()) == []
 
 

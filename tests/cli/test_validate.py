@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 from xml.etree import ElementTree
 
 import pyarrow.parquet as pq
@@ -124,6 +125,21 @@ def test_an_interrupted_validation_says_so_and_goes_on(points, told, tmp_path, m
     monkeypatch.setattr(module, "predict_one", lambda experiment: ran.append(experiment) or real(experiment))
     told(points, "--out", out)
     assert len(ran) == 2 + 2  # the one that was finished is not run again
+
+
+def test_a_terminated_validation_keeps_what_is_finished_too(points, tmp_path, monkeypatch, capsys):
+    import seatrial.validate.sweep as module
+
+    real, ran = module.predict_one, []
+
+    def terminated(experiment):
+        ran.append(experiment)
+        return real(experiment) if len(ran) < 2 else signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(module, "predict_one", terminated)
+    assert main(["validate", str(points), "--out", str(tmp_path / "out"), "--jobs", "1"]) == 143
+    assert "1 of 3 runs finished; the same command goes on from there" in capsys.readouterr().err
+    assert {file.name for file in (tmp_path / "out").iterdir()} == {"finished.jsonl"}
 
 
 def test_a_journal_of_other_code_or_with_a_torn_line_is_not_believed(points, told, tmp_path):

@@ -4,9 +4,10 @@ Importing this is light on purpose: what a command needs is imported when it is 
 """
 
 import os
+import signal
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from math import isfinite
 from typing import Any
 
@@ -16,7 +17,8 @@ from seatrial.cli.usage import complaint
 from seatrial.core.errors import SeatrialError
 from seatrial.version import __version__
 
-DONE, WRONG_INPUT, INTERRUPTED, READER_GONE = 0, 2, 130, 141  # the last two as a shell counts SIGINT and SIGPIPE
+DONE, WRONG_INPUT = 0, 2
+INTERRUPTED, READER_GONE, TERMINATED = 130, 141, 143  # as a shell counts SIGINT, SIGPIPE and SIGTERM
 
 GROUPS = {
     "workload": "Requests over time: describe, generate and convert traces.",
@@ -70,15 +72,16 @@ COMMANDS = {
 
 
 def main(tokens: Sequence[str] | None = None) -> int:
-    """Run one command and give its exit code: 0 done, 2 wrong input, 130 interrupted, 141 when nobody reads on.
+    """Run one command and give its exit code: 0 done, 2 wrong input, 130 interrupted, 141 when nobody reads on, 143 terminated.
 
     All of these are one sentence at most. A bug of ours escapes as a traceback, which Python ends with 1.
     """
     try:
         if hasattr(sys.stdout, "reconfigure"):
             sys.stdout.reconfigure(errors="replace")  # a terminal without our marks gets question marks, and no traceback
-        app(sys.argv[1:] if tokens is None else tokens, exit_on_error=False, print_error=False, result_action="return_value")
-        sys.stdout.flush()
+        with termination_as_interrupt():
+            app(sys.argv[1:] if tokens is None else tokens, exit_on_error=False, print_error=False, result_action="return_value")
+            sys.stdout.flush()
     except CycloptsError as error:
         return fail(complaint(error))
     except SeatrialError as error:
@@ -87,13 +90,38 @@ def main(tokens: Sequence[str] | None = None) -> int:
         forget_stdout()
         return READER_GONE
     except KeyboardInterrupt as interrupt:
-        fail(str(interrupt) or "interrupted; no file was left half written")
-        return INTERRUPTED
+        terminated = isinstance(interrupt, Terminated)
+        fail(str(interrupt) or f"{'terminated' if terminated else 'interrupted'}; no file was left half written")
+        return TERMINATED if terminated else INTERRUPTED
     except OSError as problem:
         if problem.filename is None:
             forget_stdout()
         return fail(f"cannot read or write {problem.filename or 'the results'} ({problem.strerror or problem})")
     return DONE
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came: what Ctrl-C does, by another exit code."""
+
+
+@contextmanager
+def termination_as_interrupt() -> Iterator[None]:
+    """SIGTERM ends what runs here as Ctrl-C does. Another one does nothing more; where somebody else has a say, nothing changes."""
+    if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    with suppress(ValueError):  # not in the main thread
+        signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    finally:
+        with suppress(ValueError):
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _terminate(number: int, frame: object) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise Terminated
 
 
 def fail(sentence: str) -> int:

@@ -58,8 +58,8 @@ def validate(
         bar = stack.enter_context(progress("simulating", sum(experiment.effort for experiment in prepared.experiments)))
         try:
             found = sweep(prepared.experiments, jobs=jobs or os.cpu_count() or 1, journal=journal, progress=bar)
-        except KeyboardInterrupt:
-            raise KeyboardInterrupt(interrupted(journal, len(prepared.experiments))) from None
+        except KeyboardInterrupt as interrupt:  # Ctrl-C or SIGTERM, as the type says
+            raise type(interrupt)(interrupted(journal, len(prepared.experiments))) from None
     validation = compare(asked, prepared, found, peers)
     if folder is not None:
         from seatrial.report.parity import write_html, write_png  # draws, which others need not wait for

@@ -52,8 +52,9 @@ def run(experiments: Sequence[Experiment], jobs: int) -> Generator[tuple[Experim
 
 
 def ignore_interrupts() -> None:
-    """Ctrl-C reaches every process of a terminal; the one that asked decides."""
+    """Ctrl-C reaches every process of a terminal; the one that asked decides. SIGTERM simply ends one that has nothing to put in order."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 class Journal:
