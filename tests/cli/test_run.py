@@ -82,6 +82,12 @@ def test_people_see_whether_a_closed_loop_keeps_the_promise(capsys, slo, promise
     assert f"answers/s, {promise}; short of" in " ".join(out.split())
 
 
+def test_a_replica_short_of_nothing_is_told_so(capsys):
+    closed_loop = ["--model", "llama-3.1-70b", "--tensor-parallel", 4, "--concurrency", 64]
+    out = " ".join(run(capsys, "--num-requests", 300, *closed_loop).split())
+    assert re.search(r"short of neither compute nor memory bandwidth \(MFU .+, MBU .+\): `seatrial explain` shows", out)
+
+
 def test_people_see_what_the_figures_leave_out(capsys):
     assert "leave out" not in run(capsys, *FEW)
     out = run(capsys, *FEW, "--warmup", 1, "--cooldown", 0.5)

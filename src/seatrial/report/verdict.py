@@ -15,6 +15,7 @@ FULL = 0.97  # of the KV cache, or of the places
 GROWN = 3.0  # a queue grows if late arrivals have this many times the TTFT of early ones ...
 LONG = 1.0  # ... and at least this many seconds
 IDLE_KERNELS = 0.25  # with less of both peaks than this, neither is what a step waits for
+FREE = 0.5  # with less than this of both there is enough of either
 ALIKE = 0.75  # of the greater of two shares, to count as being as much in use
 
 
@@ -81,6 +82,9 @@ def shortage(trial: Trial, summary: Summary) -> Shortage:
         return Shortage("time", "try a faster accelerator, or more of them")
     if max(use.mfu, use.mbu) < IDLE_KERNELS:
         return Shortage(f"work per step (MFU {share_text(use.mfu)}, MBU {share_text(use.mbu)})", "overheads dominate, try larger batches")
+    if max(use.mfu, use.mbu) < FREE:
+        neither = f"neither compute nor memory bandwidth (MFU {share_text(use.mfu)}, MBU {share_text(use.mbu)})"
+        return Shortage(neither, "`seatrial explain` shows where the time of a step goes")
     if min(use.mfu, use.mbu) > ALIKE * max(use.mfu, use.mbu):
         both = f"compute and memory bandwidth alike (MFU {share_text(use.mfu)}, MBU {share_text(use.mbu)})"
         return Shortage(both, "try a faster accelerator, or more of them")
