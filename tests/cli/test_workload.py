@@ -1,6 +1,7 @@
 """`seatrial workload`: traces described, made and converted from the command line."""
 
 import json
+import re
 
 import numpy as np
 import pyarrow as pa
@@ -250,6 +251,16 @@ def test_a_single_request_can_be_described(cli, tmp_path):
     told = cli("describe", "one.csv")
     assert "1 request in 0" in told.out
     assert json.loads(cli("describe", "one.csv", "--json").out, parse_constant=pytest.fail)["rate"] is None
+
+
+@pytest.mark.parametrize(
+    ("sessions", "told"),
+    [([0] * 1500, "One session of 1,500 turns"), ([0], "One session of 1 turn"), ([0, 0, 0, 1], "2 sessions of 2.00 turns on average")],
+)
+def test_numbers_of_sessions_and_turns_are_written_out(cli, tmp_path, sessions, told):
+    rows = "".join(f"{row},10,5,{session}\n" for row, session in enumerate(sessions))
+    (tmp_path / "chats.csv").write_text("arrival_s,input_tokens,output_tokens,session_id\n" + rows)
+    assert re.search(rf"{re.escape(told)}\b", cli("describe", "chats.csv").out)
 
 
 # Convert

@@ -9,7 +9,7 @@ from seatrial.core.units import seconds_text
 from seatrial.report.chart import Columns
 from seatrial.report.tables import heading, number_text, paragraph, share_text, table
 from seatrial.report.traffic import Traffic, bar
-from seatrial.workload.describe import Description, LengthSummary
+from seatrial.workload.describe import Description, LengthSummary, SessionSummary
 from seatrial.workload.spec import ArrivalProcess, Distribution
 
 BAR_WIDTH = 18
@@ -34,19 +34,18 @@ def description_report(told: Description, traffic: Traffic, *, ascii_only: bool 
 
 
 def arrivals(told: Description) -> Iterator[RenderableType]:
-    requests = "1 request" if told.num_requests == 1 else f"{told.num_requests:,} requests"
-    span = f"{requests} in {seconds_text(told.span)}"
-    yield paragraph(span if told.rate is None else f"{span}, {told.rate:.4g} per second")
+    span = f"{number_of(told.num_requests, 'request')} in {seconds_text(told.span)}"
+    yield paragraph(span if told.rate is None else f"{span}, {number_text(told.rate)} per second")
     if told.interarrival_cv is not None:
         clock = f"; the clock moves in steps of {seconds_text(told.time_step)}" if told.time_step else ""
-        yield paragraph(f"CV of the gaps between arrivals: {told.interarrival_cv:.3g} (1 for Poisson){clock}")
+        yield paragraph(f"CV of the gaps between arrivals: {number_text(told.interarrival_cv)} (1 for Poisson){clock}")
 
 
 def rate_chart(traffic: Traffic) -> Iterator[RenderableType]:
     width, rates = traffic.rate_over_time()
     if len(rates) >= 8:
         yield ""
-        yield Columns(rates, top=f"{max(rates):.3g}/s", left="0", right=seconds_text(width * len(rates)))
+        yield Columns(rates, top=f"{number_text(max(rates))}/s", left="0", right=seconds_text(width * len(rates)))
 
 
 def windows(told: Description) -> Table:
@@ -64,7 +63,7 @@ def lengths(told: Description) -> Table:
 
 
 def length_row(row: LengthSummary) -> tuple[str, ...]:
-    return (f"{row.mean:,.1f}", f"{row.cv:.3g}", *(f"{tokens:,}" for tokens in (row.p50, row.p90, row.p99, row.max)))
+    return (f"{row.mean:,.1f}", number_text(row.cv), *(f"{tokens:,}" for tokens in (row.p50, row.p90, row.p99, row.max)))
 
 
 def length_chart(traffic: Traffic, ascii_only: bool) -> Table:
@@ -86,16 +85,26 @@ def structure(told: Description) -> Iterator[RenderableType]:
     """Sessions and shared prefixes, where the trace has them."""
     if (sessions := told.sessions) is not None:
         yield heading("Sessions")
-        yield paragraph(
-            f"{sessions.num_sessions:,} sessions of {sessions.turns_mean:.3g} turns on average, {sessions.turns_max:,} at most; "
-            f"{share_text(sessions.multi_turn_share)} have more than one"
-        )
+        yield paragraph(session_text(sessions))
     if (prefixes := told.prefixes) is not None:
         yield heading("Shared prefixes")
         yield paragraph(
             f"An endless cache would have held {share_text(prefixes.block_hit_share)} of the {prefixes.num_blocks:,} blocks, "
             f"and {share_text(prefixes.token_hit_share)} of the prompt tokens, of the {prefixes.num_requests:,} requests that name theirs"
         )
+
+
+def session_text(sessions: SessionSummary) -> str:
+    if sessions.num_sessions == 1:
+        return f"One session of {number_of(sessions.turns_max, 'turn')}"
+    return (
+        f"{sessions.num_sessions:,} sessions of {number_text(sessions.turns_mean)} turns on average, {sessions.turns_max:,} at most; "
+        f"{share_text(sessions.multi_turn_share)} have more than one"
+    )
+
+
+def number_of(count: int, what: str) -> str:
+    return f"1 {what}" if count == 1 else f"{count:,} {what}s"
 
 
 def best_fit(told: Description) -> Iterator[RenderableType]:
