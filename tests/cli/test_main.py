@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -67,6 +68,18 @@ def test_the_help_names_every_group_of_commands(capsys):
 def test_every_command_is_there_and_explains_itself(words, capsys):
     assert main([*words.split(), "--help"]) == 0
     assert f"Usage: seatrial {words}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", COMMANDS)
+def test_help_fits_80_columns_and_splits_no_name(words, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    main([*words.split(), "--help"])
+    told = capsys.readouterr().out
+    assert max(map(len, told.splitlines())) <= 80
+    assert "default: ()" not in told
+    if words in ("run", "explain"):
+        assert re.search(r"--long-prefill-token-threshold INT ", told)
+        assert re.search(r"--no-scheduler-reserve-full-isl ", told)
 
 
 def test_importing_the_command_imports_no_heavy_library():

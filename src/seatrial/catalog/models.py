@@ -63,7 +63,7 @@ def model_facts(name: str) -> ModelFacts:
 
 
 def read_config(path: Path) -> ModelSpec:
-    """The model of a config.json. Files beside it may say how it is quantised (`hf_quant_config`) and how it samples (`generation_config`)."""
+    """The model of a config.json; hf_quant_config.json beside it may say how it is quantised, generation_config.json how it samples."""
     file = path / "config.json" if path.is_dir() else path
     if file.exists() and not file.is_file():
         raise CatalogError(f"{file} is a device or a pipe; give a config.json or a directory that holds one")

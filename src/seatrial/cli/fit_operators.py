@@ -22,8 +22,10 @@ def operators(
     *,
     out: Annotated[Path | None, Parameter(help="write a curve file for each accelerator into this directory")] = None,
     report: Annotated[bool, Parameter(help="show every accelerator, and not only the mean over them", show_default=False)] = False,
-    source: Annotated[str | None, Parameter(help="who measured, for the curve files; the name of the directory otherwise")] = None,
-    date: Annotated[str | None, Parameter(help="when, like 2026-11; today otherwise")] = None,
+    source: Annotated[
+        str | None, Parameter(help="who measured, as the curve files will say; without it, the name of the directory")
+    ] = None,
+    date: Annotated[str | None, Parameter(help="when, as the curve files will say, like 2026-11; without it, today")] = None,
     json: Json = False,
 ) -> None:
     if date is not None and not re.fullmatch(r"\d{4}(-\d\d){0,2}", date):

@@ -8,8 +8,10 @@ from cyclopts import Parameter
 from seatrial.core.errors import WorkloadError
 
 Json = Annotated[bool, Parameter(help="print one JSON object instead of tables", show_default=False)]
-TraceFormat = Annotated[str | None, Parameter(help="of the trace, where its content does not show it: azure, burstgpt, mooncake ...")]
-TraceColumns = Annotated[tuple[str, ...], Parameter(help="OURS=THEIRS, like arrival_ms=timestamp: a column of the trace; once for each")]
+TraceFormat = Annotated[str | None, Parameter(help="the trace's, where its content does not show it: azure, burstgpt, mooncake ...")]
+TraceColumns = Annotated[
+    tuple[str, ...], Parameter(help="OURS=THEIRS, like arrival_ms=timestamp: a column of the trace; once for each", show_default=False)
+]
 TraceLimit = Annotated[int | None, Parameter(help="take the first so many requests of the trace")]
 
 

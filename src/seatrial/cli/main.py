@@ -12,7 +12,9 @@ from math import isfinite
 from typing import Any
 
 from cyclopts import App, CycloptsError, Parameter, Token, convert
+from cyclopts.help import DefaultFormatter
 
+from seatrial.cli.help import columns
 from seatrial.cli.usage import complaint
 from seatrial.core.errors import SeatrialError
 from seatrial.version import __version__
@@ -22,14 +24,17 @@ INTERRUPTED, READER_GONE, TERMINATED = 130, 141, 143  # as a shell counts SIGINT
 
 GROUPS = {
     "workload": "Requests over time: describe, generate and convert traces.",
-    "fit": "Data files of ours from measurements: ours, or your own.",
+    "fit": "Make the data files that times rest on from measurements: ours, or your own.",
     "catalog": "Models, accelerators and engines that are known by name, with the source of every number.",
 }
 COMMANDS = {
     "run": (
         "seatrial.cli.run:run",
         "Simulate a model on its accelerators under a workload, and say what its users would see.\n\n"
-        "Without a scenario file the built-in one is run: an 8B model on one H100 under generated traffic. Flags override the scenario.",
+        "Without a scenario file the built-in one is run: an 8B model on one H100 under generated traffic. Flags override the scenario.\n\n"
+        "seatrial run examples/chat-h100.yaml --rate 8\n"
+        "seatrial run --model llama-3.1-70b --tensor-parallel 4 --slo ttft:p90=1\n"
+        "seatrial run --trace requests.csv --speedup 2 --out results",
     ),
     "explain": (
         "seatrial.cli.explain:explain",
@@ -37,7 +42,9 @@ COMMANDS = {
     ),
     "validate": (
         "seatrial.cli.validate:validate",
-        "Simulate measured points as they were, and say how far off the predictions are.",
+        "Simulate measured points as they were, and say how far off the predictions are.\n\n"
+        "seatrial validate points.csv --out report\n"
+        "seatrial validate points.csv --where 'gpu=H100*' --where trust=A,B --json",
     ),
     "workload describe": (
         "seatrial.cli.workload_describe:describe",
@@ -54,7 +61,9 @@ COMMANDS = {
     ),
     "fit operators": (
         "seatrial.cli.fit_operators:operators",
-        "Fit operator curves to tables of measured times, and say how far they are off, on shapes and accelerators left out as well.",
+        "Fit operator curves to tables of measured times, and say how far they are off, on shapes and accelerators left out as well.\n\n"
+        "seatrial fit operators tables --report\n"
+        "seatrial fit operators tables --out curves --source 'our own H100, CUDA 13'",
     ),
     "catalog models": (
         "seatrial.cli.catalog:models",
@@ -149,11 +158,13 @@ def to_value(kind: Any, tokens: Sequence[Token]) -> Any:
 
 def make_app() -> App:
     common: dict[str, Any] = {"help_format": "plaintext", "version_flags": []}
+    look = DefaultFormatter(column_specs=columns)
     root = App(
         name="seatrial",
         help="Puts fleets of LLM accelerators through their sea trial: simulates LLM serving on real request traces, exactly and fast.",
         version=__version__,
         help_format="plaintext",
+        help_formatter=look,
         suppress_keyboard_interrupt=False,
         default_parameter=Parameter(negative=(), converter=to_value),
     )

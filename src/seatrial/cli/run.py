@@ -15,7 +15,7 @@ from seatrial.trial.run import resolve, run_trial
 from seatrial.trial.scenario import builtin_scenario, read_scenario
 
 Out = Annotated[Path | None, Parameter(help="a directory for summary.json, requests.parquet and scenario.yaml")]
-CheckLaws = Annotated[bool, Parameter(help="check on the way that requests, tokens, blocks and time are conserved")]
+CheckLaws = Annotated[bool, Parameter(help="check on the way that requests, tokens, blocks and time are conserved", show_default=False)]
 NOTHING_SAID = ReplicaFlags(), WorkloadFlags(), FigureFlags()
 
 

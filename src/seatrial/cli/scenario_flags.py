@@ -59,19 +59,17 @@ class ReplicaFlags:
     pipeline_parallel: Annotated[int | None, Count, Parameter(help="stages that the layers are split into")] = None
     data_parallel: Annotated[int | None, Count, Parameter(help="ranks that each take a part of the sequences")] = None
     expert_parallel: Annotated[bool | None, Parameter(help="spread whole experts over the ranks", negative="--no-expert-parallel")] = None
-    engine: Annotated[str | None, Parameter(help="vllm, vllm-0.10, sglang ... (see catalog engines), or a .toml file like those of it")] = (
-        None
-    )
+    engine: Annotated[str | None, Parameter(help="vllm, vllm-0.10, sglang ... (see catalog engines), or a .toml file")] = None
     scheduler: Annotated[str | None, Parameter(help="the engine's own, or vllm-v1, vllm-v0, sarathi, sglang, orca or static")] = None
     quantization: Annotated[str | None, Parameter(help="weights in another format: fp8, fp8_block, nvfp4, mxfp4, int8, int4, bf16")] = None
-    cost: Annotated[str | None, Parameter(help="roofline, or affine:base=0.005,per_prompt_token=2e-5,... in seconds")] = None
+    cost: Annotated[str | None, Parameter(help="roofline, or seconds by name, like affine:base=0.005,per_decode=1e-5")] = None
     max_num_seqs: Annotated[int | None, Count, Parameter(help="sequences that run at a time")] = None
     max_num_batched_tokens: Annotated[int | None, Count, Parameter(help="tokens in a step")] = None
     max_model_len: Annotated[int | None, Count, Parameter(help="tokens of prompt and answer together")] = None
     block_size: Annotated[int | None, Count, Parameter(help="tokens in a block of the KV cache")] = None
     gpu_memory_utilization: Annotated[float | None, Share, Parameter(help="share of the memory that the engine may use")] = None
     num_gpu_blocks_override: Annotated[int | None, Count, Parameter(help="blocks of the KV cache, whatever memory says")] = None
-    kv_cache_dtype: Annotated[str | None, Parameter(help="auto, fp8 ...")] = None
+    kv_cache_dtype: Annotated[str | None, Parameter(help="format of the KV cache: auto, fp8 ...")] = None
     generation_config: Annotated[str | None, Parameter(help="auto: requests sample as the model's own file says; vllm: plainly")] = None
     enable_chunked_prefill: Annotated[
         bool | None, Parameter(help="long prompts may take several steps", negative="--no-enable-chunked-prefill")
@@ -115,7 +113,7 @@ class WorkloadFlags:
     num_requests: Annotated[int | None, Count, Parameter(help="requests in all; a trace is repeated until there are as many")] = None
     concurrency: Annotated[int | None, Count, Parameter(help="a closed loop: so many users, who each ask again after an answer")] = None
     think_time: Annotated[float | None, Seconds, Parameter(help="seconds from an answer to the next request of a closed loop")] = None
-    seed: Annotated[int | None, Parameter(converter=whole(0), help="of everything that is drawn")] = None
+    seed: Annotated[int | None, Parameter(converter=whole(0), help="seed of everything that is drawn")] = None
 
     def top(self) -> dict[str, Any]:
         return {"seed": self.seed}

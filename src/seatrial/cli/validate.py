@@ -18,13 +18,16 @@ from seatrial.validate.points import read_csv, read_points, unknown_columns
 from seatrial.validate.sweep import Journal, sweep
 from seatrial.validate.validation import chosen, compare
 
-Points = Annotated[Path, Parameter(help="CSV with a row per measured point; docs/validate.md has the columns")]
-Requests = Annotated[Path | None, Parameter(help="where recorded requests are; without it, beside the points")]
+Points = Annotated[Path, Parameter(help="a CSV file with a row per measured point; docs/validate.md has the columns")]
+Requests = Annotated[Path | None, Parameter(help="a directory of recorded requests; without it, they are looked for beside the points")]
 Predictions = Annotated[Path | None, Parameter(help="other simulators' predictions; without it, peer_predictions.csv beside the points")]
-Mapping = Annotated[Path | None, Parameter(help="YAML that says what unknown accelerators and models are in the catalogue's words")]
-Where = Annotated[tuple[str, ...], Parameter(help="COLUMN=VALUE[,VALUE]: only such points; * stands for anything; once for each column")]
+Mapping = Annotated[Path | None, Parameter(help="a YAML file that says what unknown accelerators and models are in the catalogue's words")]
+Where = Annotated[
+    tuple[str, ...],
+    Parameter(help="COLUMN=VALUE[,VALUE]: only such points; * stands for anything; each further one narrows", show_default=False),
+]
 Out = Annotated[Path | None, Parameter(help="a directory for the tables and plots; what is finished in it is not run again")]
-Seed = Annotated[int, Parameter(converter=whole(0), help="of arrivals and lengths that are drawn")]
+Seed = Annotated[int, Parameter(converter=whole(0), help="seed of arrivals and lengths that are drawn")]
 
 
 def validate(
@@ -35,7 +38,7 @@ def validate(
     predictions: Predictions = None,
     mapping: Mapping = None,
     where: Where = (),
-    limit: Annotated[int | None, Count, Parameter(help="the first so many points")] = None,
+    limit: Annotated[int | None, Count, Parameter(help="only the first so many points")] = None,
     out: Out = None,
     json: Json = False,
     jobs: Annotated[int | None, Count, Parameter(help="processes; without it, one for each core")] = None,
