@@ -1,7 +1,7 @@
 """How fast the engine goes: requests and steps per second of wall time, and the most memory, on one core.
 
     python benchmarks/engine.py [--trace FILE] [--num-requests N] [--rate R] [--repeats K] [--naive ROWS]
-        [--enable-prefix-caching]
+        [--enable-prefix-caching] [--async-scheduling]
 
 Llama-3.1-8B on one H100 under `vllm-v1`. With `--trace` the trace is repeated end to end, at its own rate or rescaled to `--rate`;
 without one, chat-like traffic is generated. Metrics are kept as `seatrial run` keeps them. `--naive` also times the tests' naive
@@ -45,10 +45,12 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--scheduler", default="vllm-v1")
     parser.add_argument("--enable-prefix-caching", action="store_true")
+    parser.add_argument("--async-scheduling", action="store_true")
     parser.add_argument("--naive", type=int, default=0, metavar="ROWS")
     options = parser.parse_args()
+    arguments = {name: getattr(options, name) for name in ("enable_prefix_caching", "async_scheduling")}
     for _ in range(options.repeats):
-        measure(workload(options), options.scheduler, enable_prefix_caching=options.enable_prefix_caching)
+        measure(workload(options), options.scheduler, **arguments)
     print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
     if options.naive:
         compare_with_naive(workload(options), options.naive)
@@ -64,15 +66,15 @@ def workload(options: argparse.Namespace) -> Workload:
     return repeated(trace, options.num_requests)
 
 
-def engine(*, enable_prefix_caching: bool = False) -> tuple[RooflineCost, EngineConfig, int]:
+def engine(**arguments: bool) -> tuple[RooflineCost, EngineConfig, int]:
     model, accelerator = load_model("llama-3.1-8b"), load_accelerator("h100_sxm")
-    config = engine_config(model, accelerator, ALONE, enable_prefix_caching=enable_prefix_caching)
+    config = engine_config(model, accelerator, ALONE, **arguments)
     cost = RooflineCost(model, accelerator, ALONE, config, load_curves(accelerator), load_engine("vllm", accelerator.architecture))
     return cost, config, kv_capacity(model, accelerator, ALONE, config).num_blocks
 
 
-def measure(requests: Workload, scheduler: str, *, enable_prefix_caching: bool = False) -> EngineTotals:
-    cost, config, num_blocks = engine(enable_prefix_caching=enable_prefix_caching)
+def measure(requests: Workload, scheduler: str, **arguments: bool) -> EngineTotals:
+    cost, config, num_blocks = engine(**arguments)
     replica = make_replica(cost, make_scheduler(scheduler, config), config, num_blocks)
     tally = Tally()
     recorder = Recorder(tally.add, tally.add_gaps)

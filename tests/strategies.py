@@ -78,6 +78,7 @@ def cruising_cases(draw: st.DrawFn, *, max_rows: int = 60) -> Case:
         max_model_len=longest - draw(st.sampled_from([0, 0, 1])),
         long_prefill_token_threshold=draw(st.sampled_from([None, None, 32, 17])),
         scheduler_reserve_full_isl=draw(st.booleans()),
+        async_scheduling=draw(st.booleans()),
     )
     return Case(rows, config, draw(dyadic_costs() if is_dyadic else irregular_costs()), None, is_dyadic)
 

@@ -22,12 +22,13 @@ def may_cruise(replica: Replica) -> bool:
     """Whether nobody waits or has half a prompt, and nothing else needs the engine's full attention."""
     if replica.scheduler.whole_prompts is None or replica.waiting or replica.prefills or replica.decodes.laggards:
         return False
-    return replica.passes_horizon and replica.window is None and not (replica.reserves or replica.plans_ahead)
+    return replica.passes_horizon and replica.window is None and not replica.reserves
 
 
 def cruise(replica: Replica, arrivals: Ordered[Pending], place: int) -> int:
-    """Take in the arrivals from `place` on, as long as all who have come by the start of a step start in it with their whole prompts.
+    """Take in the arrivals from `place` on, as long as all whom the plan of a step sees start in it with their whole prompts.
 
+    It sees who has come by the start of the step, or, where steps are planned ahead, by the start of the one before (`seen`).
     Gives the place of the first that is not taken, at the latest the last: who comes after that is not known here. All is as if
     `run_until` and `arrive` had been called for each. It is `Replica.coast`, a step of whole prompts and `DecodeSet` over again, on
     local variables: without method calls on the replica it is twice as fast. What is unusual is left to them.
@@ -39,6 +40,7 @@ def cruise(replica: Replica, arrivals: Ordered[Pending], place: int) -> int:
     new = tuple.__new__  # makes a `Batch` without its Python-level constructor
     max_prompt_tokens, max_step_tokens, max_num_seqs = replica.scheduler.whole_prompts or (0, 0, 0)
     now, step, count, context = replica.now, decodes.step, decodes.count, decodes.context
+    seen, ahead = replica.seen_until, replica.plans_ahead
     max_tokens = min(replica.max_model_len, num_blocks * block_size + 1)  # the last token of an answer is never stored
     block_base, peak_blocks, last_run_time = decodes.block_base, replica.peak_blocks, decodes.last_run_time
     num_used_blocks = decodes.blocks_after(0)
@@ -61,10 +63,12 @@ def cruise(replica: Replica, arrivals: Ordered[Pending], place: int) -> int:
         if place >= last:
             break
 
-        if now < ready:
-            if not count:
-                replica.idle_time += ready - now
-                now = ready
+        if seen < ready:
+            if not count:  # planning waits until somebody comes, or if that is later for the end of the step
+                if now < ready:
+                    replica.idle_time += ready - now
+                    now = ready
+                seen = now
                 continue
             base, per_context, _, min_context, max_context = laws.get(count) or replica.learn_law(count, context)
             first = base + per_context * context
@@ -73,10 +77,16 @@ def cruise(replica: Replica, arrivals: Ordered[Pending], place: int) -> int:
             duration = steps * first + increment * (0.5 * steps * (steps - 1))
             if now + duration > ready:
                 wait, linear = ready - now, first - 0.5 * increment  # as in `steps_until`, which puts it right if need be
-                steps = 1 + int(2 * wait / (linear + sqrt(linear * linear + 2 * increment * wait)))
-                duration = steps * first + increment * (0.5 * steps * (steps - 1))
-                if duration < wait or duration - first - increment * (steps - 1) >= wait:
-                    steps, duration = steps_until(ready, now, first, increment, passing=True)
+                if wait <= 0.0:  # planned ahead: who came during the last step is seen by the next but one
+                    steps, duration = 1, first
+                else:
+                    steps = 1 + int(2 * wait / (linear + sqrt(linear * linear + 2 * increment * wait)))
+                    duration = steps * first + increment * (0.5 * steps * (steps - 1))
+                    if duration < wait or duration - first - increment * (steps - 1) >= wait:
+                        steps, duration = steps_until(ready, now, first, increment, passing=True)
+                    if ahead and steps < next_finish - step:
+                        steps += 1
+                        duration = steps * first + increment * (0.5 * steps * (steps - 1))
             then, context_then = step + steps, context + steps * count
             if context_then > max_context or context < min_context:
                 break  # the law holds for a part of the way only, or not at all
@@ -87,12 +97,16 @@ def cruise(replica: Replica, arrivals: Ordered[Pending], place: int) -> int:
                 peak_blocks = used
             runs += pack_run(now, first, increment, steps, count, count, context, num_used_blocks + residues[step % block_size], used)
             step, context, num_used_blocks = then, context_then, used
-            now = last_run_time = now + duration
+            if ahead:
+                seen = now + ((steps - 1) * first + increment * (0.5 * (steps - 1) * (steps - 2)))
+                now = last_run_time = now + duration
+            else:
+                seen = now = last_run_time = now + duration
             continue
 
         num_tokens, pairs, held = num_prompt, num_prompt * (num_prompt + 1) // 2, -(-num_prompt // block_size)
         longest, longest_in_all, until = num_prompt, num_prompt + num_output, place + 1
-        while arrivals[until][2] <= now and until < last:  # more have come: they start together
+        while arrivals[until][2] <= seen and until < last:  # more have come: they start together
             _, _, _, num_prompt, num_output = arrivals[until]
             num_tokens += num_prompt
             pairs += num_prompt * (num_prompt + 1) // 2
@@ -103,7 +117,7 @@ def cruise(replica: Replica, arrivals: Ordered[Pending], place: int) -> int:
         used = num_used_blocks + residues[step % block_size] + held
         if num_tokens + count > max_step_tokens or longest > max_prompt_tokens or len(members) + num_new > max_num_seqs:
             break
-        if used > num_blocks or longest_in_all > max_tokens or arrivals[until][2] <= now:
+        if used > num_blocks or longest_in_all > max_tokens or arrivals[until][2] <= seen:
             break
         if used > peak_blocks:
             peak_blocks = used
@@ -112,6 +126,7 @@ def cruise(replica: Replica, arrivals: Ordered[Pending], place: int) -> int:
         planned += pack_step(now, duration, count, used, *work)
         num_used_blocks = used
         start, now = now, now + duration
+        seen = start if ahead else now
         if count:
             step, last_run_time = step + 1, now
             context += count
@@ -139,7 +154,7 @@ def cruise(replica: Replica, arrivals: Ordered[Pending], place: int) -> int:
             place += 1
         _, _, ready, num_prompt, num_output = arrivals[place]
 
-    replica.now, replica.peak_blocks = now, peak_blocks
+    replica.now, replica.last_start, replica.peak_blocks = now, seen, peak_blocks
     decodes.step, decodes.count, decodes.context = step, count, context
     decodes.block_base, decodes.last_run_time = block_base, last_run_time
     return place
