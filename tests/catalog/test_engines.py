@@ -26,7 +26,13 @@ def test_the_defaults_of_a_shipped_engine_are_arguments_that_its_scheduler_reads
 
 @pytest.mark.parametrize(
     ("asked", "found"),
-    [("vllm-0.15.1", "vllm-0.15"), ("vllm-v0.14.2rc1", "vllm-0.10"), ("vLLM-0.5", "vllm-0.6"), ("trtllm-1.0", "tensorrt-llm-1.0")],
+    [
+        ("vllm-0.15.1", "vllm-0.15"),
+        ("vllm-v0.14.2rc1", "vllm-0.14"),
+        ("vllm-0.12", "vllm-0.10"),
+        ("vLLM-0.5", "vllm-0.6"),
+        ("trtllm-1.0", "tensorrt-llm-1.0"),
+    ],
 )
 def test_a_version_has_the_profile_of_the_nearest_before_it(asked, found):
     assert load_engine(asked).name == found
@@ -52,7 +58,7 @@ def test_an_architecture_may_have_kernels_of_its_own():
 
 
 def test_an_engine_of_ones_own_is_a_file(tmp_path):
-    text = (ENGINES / "vllm-0.15.toml").read_text()
+    text = (ENGINES / "vllm-0.14.toml").read_text()
     (tmp_path / "mine.toml").write_text(text.replace("0.27e-3", "0.5e-3"))
     mine = load_engine(str(tmp_path / "mine.toml"))
     assert (mine.name, mine.per_step) == ("mine", 0.5e-3)
@@ -67,7 +73,7 @@ def test_an_engine_of_ones_own_is_a_file(tmp_path):
     ],
 )
 def test_a_file_that_is_wrong_gets_one_sentence(tmp_path, old, new, sentence):
-    (tmp_path / "mine.toml").write_text((ENGINES / "vllm-0.15.toml").read_text().replace(old, new))
+    (tmp_path / "mine.toml").write_text((ENGINES / "vllm-0.14.toml").read_text().replace(old, new))
     with pytest.raises(CatalogError) as refusal:
         read_engine(tmp_path / "mine.toml", "Hopper")
     assert sentence in str(refusal.value)

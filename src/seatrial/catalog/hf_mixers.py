@@ -1,5 +1,7 @@
 """Attention and its recurrent kin, layer by layer, from a config.json."""
 
+from dataclasses import replace
+
 from seatrial.catalog.hf_family import Family
 from seatrial.catalog.hf_keys import Keys
 from seatrial.core.model import FORMATS, Attention, LatentAttention, Mixer, StateSpace
@@ -143,7 +145,7 @@ def chunk_window(keys: Keys, layer: int) -> int | None:
 def with_window(keys: Keys, one: Attention, window: int) -> Attention:
     if window >= keys.integer("max_position_embeddings"):  # never cuts anything
         return one
-    return Attention(one.num_heads, one.num_kv_heads, one.head_dim, window, one.output_gate, one.num_extra_parameters)
+    return replace(one, window=window)
 
 
 # One layer
@@ -155,7 +157,8 @@ def attention(keys: Keys, family: Family, num_kv_heads: int | None = None) -> At
     if heads % kv_heads:
         raise keys.wrong("num_key_value_heads", kv_heads, f"a divisor of the {heads} attention heads")
     dim = head_dim(keys, heads)
-    return Attention(heads, kv_heads, dim, None, family.output_gate, attention_extra(keys, family, heads * dim, kv_heads * dim, heads))
+    extra = attention_extra(keys, family, heads * dim, kv_heads * dim, heads)
+    return Attention(heads, kv_heads, dim, None, family.output_gate, norms_queries(keys, family), extra)
 
 
 def head_dim(keys: Keys, heads: int) -> int:
@@ -173,11 +176,13 @@ def attention_extra(keys: Keys, family: Family, query: int, kv: int, heads: int)
     qkv_bias = keys.flag("attention_bias") if family.qkv_bias is None else family.qkv_bias
     output_bias = qkv_bias if family.output_bias is None else family.output_bias
     extra = (query + 2 * kv if qkv_bias else 0) + (hidden if output_bias else 0) + (heads if family.sinks else 0)
-    if family.qk_norm == "head" or (family.qk_norm == "key" and keys.flag("use_qk_norm")):
-        extra += 2 * dim
-    elif family.qk_norm == "full":
-        extra += query + kv
+    if norms_queries(keys, family):
+        extra += query + kv if family.qk_norm == "full" else 2 * dim
     return extra
+
+
+def norms_queries(keys: Keys, family: Family) -> bool:
+    return family.qk_norm in ("head", "full") or (family.qk_norm == "key" and keys.flag("use_qk_norm"))
 
 
 def state_format_of(keys: Keys) -> str:

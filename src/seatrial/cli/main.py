@@ -65,6 +65,12 @@ COMMANDS = {
         "seatrial fit operators tables --report\n"
         "seatrial fit operators tables --out curves --source 'our own H100, CUDA 13'",
     ),
+    "fit engine": (
+        "seatrial.cli.fit_engine:engine",
+        "Fit an engine profile to measured runs, and say how far it is off, on models and accelerators left out as well.\n\n"
+        "seatrial fit engine points.csv --where engine=vllm --out mine.toml\n"
+        "seatrial run --engine mine.toml",
+    ),
     "catalog models": (
         "seatrial.cli.catalog:models",
         "The models that are known by name, or all about one: of the catalogue, or of a config.json.",

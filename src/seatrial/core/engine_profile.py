@@ -36,8 +36,8 @@ class EngineProfile:
     all_reduce_fixed: float  # per all-reduce or all-gather, on top of its curve
     expert_imbalance: float  # fullest expert-parallel rank over the mean
     expert_skew: float
-    sampler_bytes_per_logit: float  # of top_p and top_k, which sort the logits
-    plain_sampler_bytes_per_logit: float  # greedy, or temperature alone
+    sampler_bytes_per_logit: float  # the passes over the logits of every sampler
+    sort_operations_per_logit: float  # fp32 operations of the vector units, where top_p or top_k sort the logits
     per_step: float
     per_prompt_step: float
     per_sequence: float

@@ -45,6 +45,7 @@ class Attention:
     head_dim: int
     window: int | None = None
     output_gate: bool = False  # a gate as wide as the queries, projected beside them (Qwen3-Next)
+    qk_norm: bool = False  # queries and keys are normed, each by a kernel of its own
     num_extra_parameters: int = 0  # biases, q/k norms, sinks
 
 

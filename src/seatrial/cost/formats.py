@@ -58,6 +58,11 @@ def plain_peak(accelerator: Accelerator) -> float:
     return compute_rate(FORMATS["bf16"], accelerator).peak_flops
 
 
+def vector_peak(accelerator: Accelerator) -> float:
+    """Operations per second of the vector units, in fp32; where nobody says, a sixteenth of the matrix units' in 16 bits."""
+    return accelerator.peak_flops.get("fp32") or plain_peak(accelerator) / 16
+
+
 def main_compute_rate(model: ModelSpec, accelerator: Accelerator) -> ComputeRate:
     """The rate of the format that holds most of the model's parameters: what MFU is measured against."""
     share: dict[NumberFormat, int] = {}

@@ -6,7 +6,7 @@ from seatrial.core.deployment import Parallelism
 from seatrial.core.model import FORMATS, Attention, LatentAttention, Layers, Mlp, ModelSpec, Moe, NumberFormat, StateSpace, kv_elements
 from seatrial.cost.collectives import AllGather, AllReduce, AllToAll, PointToPoint
 from seatrial.cost.kernels import ACTIVATION_BYTES
-from seatrial.cost.operators import Device, Elementwise, Experts, Gemm, Operator, Overhead, Scan
+from seatrial.cost.operators import Device, Elementwise, Experts, Gemm, Operator, Overhead, Scan, VectorWork
 from seatrial.cost.parallelism import expert_ranks, kv_heads_per_rank
 
 BF16 = FORMATS["bf16"]
@@ -33,8 +33,9 @@ def sampled_operators(model: ModelSpec, parallelism: Parallelism, device: Device
     ]
     if tensor > 1:
         operators.append(AllGather("logits all-gather", 1, device, tensor, model.vocab_size * ACTIVATION_BYTES))
-    bytes_per_logit = device.profile.sampler_bytes_per_logit if sorts else device.profile.plain_sampler_bytes_per_logit
-    operators.append(Elementwise("sampler", 1, device, model.vocab_size * bytes_per_logit, 1))
+    operators.append(Elementwise("sampler", 1, device, model.vocab_size * device.profile.sampler_bytes_per_logit, 1))
+    if sorts:
+        operators.append(VectorWork("sampler's sort", 1, device, model.vocab_size * device.profile.sort_operations_per_logit))
     return tuple(operators)
 
 
@@ -43,12 +44,14 @@ def _mixer(group: Layers, model: ModelSpec, parallelism: Parallelism, kv_cache: 
         return
     tensor, hidden, weights = parallelism.tensor_parallel, model.hidden_size, model.formats.attention
     profile = device.profile
+    kernels = profile.small_kernels_per_mixer
 
     def gemm(name: str, num_inputs: float, num_outputs: float) -> Gemm:
         return Gemm(name, group.count, device, num_inputs, num_outputs, weights)
 
     match group.mixer:
-        case Attention(num_heads=num_heads, num_kv_heads=num_kv_heads, head_dim=dim, output_gate=gate):
+        case Attention(num_heads=num_heads, num_kv_heads=num_kv_heads, head_dim=dim, output_gate=gate, qk_norm=qk_norm):
+            kernels += 2 if qk_norm else 0
             heads, kv_heads = num_heads / tensor, kv_heads_per_rank(num_kv_heads, tensor)
             inner = ((2 if gate else 1) * heads + 2 * kv_heads) * dim
             cached = 2 * kv_heads * dim
@@ -73,7 +76,7 @@ def _mixer(group: Layers, model: ModelSpec, parallelism: Parallelism, kv_cache: 
         yield Overhead("attention launch", profile.attention_fixed, group.count)
         yield Elementwise("cache write", group.count, device, cached * kv_cache.bytes_per_element, 0, is_work=True)
     traffic = (4 * hidden + 2 * inner) * ACTIVATION_BYTES
-    yield Elementwise("elementwise", group.count, device, traffic, profile.small_kernels_per_mixer)
+    yield Elementwise("elementwise", group.count, device, traffic, kernels)
     if tensor > 1:
         yield AllReduce("all-reduce", group.count, device, tensor, hidden * ACTIVATION_BYTES)
 

@@ -19,7 +19,7 @@ from seatrial.core.curves import (
 )
 from seatrial.core.engine_profile import EngineProfile
 from seatrial.core.model import FORMATS, Moe, NumberFormat
-from seatrial.cost.formats import compute_rate, plain_peak
+from seatrial.cost.formats import compute_rate, plain_peak, vector_peak
 from seatrial.cost.kernels import (
     ExpertsWork,
     FloatArray,
@@ -234,6 +234,21 @@ class Scan:
         assert isinstance(curve, PromptCurve)
         flops = self.flops_per_row * load.rows
         return demand(load, flops=flops, compute_time=flops / (self.device.plain_peaks.flops * curve.compute))
+
+
+@dataclass(frozen=True, slots=True)
+class VectorWork:
+    """Operations of the vector units on what the caches hold, at their rate in fp32: sorting logits, which no bandwidth bounds."""
+
+    name: str
+    count: float
+    device: Device
+    operations_per_row: float
+    is_work: bool = False
+    estimate: Estimate | None = None
+
+    def demand(self, load: Load) -> Demand:
+        return demand(load, compute_time=self.operations_per_row * load.rows / vector_peak(self.device.accelerator))
 
 
 @dataclass(frozen=True, slots=True)

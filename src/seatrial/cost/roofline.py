@@ -44,6 +44,7 @@ class RooflineCost:
         self.model = model
         self.parallelism = parallelism
         self.profile = profile
+        self._engine = engine
         self.attention_window = model.attention_window
         self.request_overhead = RequestOverhead(profile.before_request, profile.after_token)
         self._device = Device(accelerator, curves, profile)
@@ -80,6 +81,11 @@ class RooflineCost:
         self._sequence = self._state_seconds + full.row + near.row + self.profile.per_sequence / ranks
         self._context = self._full.decode_context
         self._near_context = self._near.decode_context
+
+    def under(self, profile: EngineProfile) -> "RooflineCost":
+        """The same replica under another profile."""
+        device = self._device
+        return RooflineCost(self.model, device.accelerator, self.parallelism, self._engine, device.curves, profile)
 
     def step_time(self, batch: Batch) -> float:
         # the engine calls this for every step with a prompt in it, hence the few, flat operations; `explain` tells them apart

@@ -1,0 +1,121 @@
+"""`seatrial fit engine`: an engine profile from measured runs."""
+
+import json as json_text
+import os
+import re
+from collections.abc import Callable
+from datetime import date as calendar
+from math import expm1
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from seatrial.catalog import load_engine, profile_name
+from seatrial.cli.flags import Json
+from seatrial.cli.output import note, print_json, progress, show
+from seatrial.cli.scenario_flags import Count
+from seatrial.cli.validate import Mapping, Points, Requests, Seed, Where, places
+from seatrial.core.errors import FitError
+from seatrial.fit.cross_validation import CrossValidation, cross_validate
+from seatrial.fit.engine import EngineFit, Row, fit_engine, runs
+from seatrial.fit.engine_file import as_plain, write_engine
+from seatrial.fit.knobs import knobs_for, start_values
+from seatrial.validate.accuracy import error_of
+from seatrial.validate.experiment import prepare
+from seatrial.validate.names import read_names
+from seatrial.validate.points import read_points
+from seatrial.validate.predict import setup_of
+from seatrial.validate.validation import chosen
+
+
+def engine(
+    points: Points,
+    /,
+    *,
+    base: Annotated[str, Parameter(help="the profile to begin from: what is not fitted is taken from it")] = "vllm",
+    requests: Requests = None,
+    mapping: Mapping = None,
+    where: Where = (),
+    fit: Annotated[
+        tuple[str, ...], Parameter(help="only these numbers, like gemm_scale; without it, all that runs can tell", show_default=False)
+    ] = (),
+    rounds: Annotated[int, Count, Parameter(help="how often all runs are simulated")] = 6,
+    out: Annotated[Path | None, Parameter(help="write the profile here, a .toml file; beside it, its cross-validation as .json")] = None,
+    source: Annotated[str | None, Parameter(help="who measured, as the profile will say; without it, the name of the points file")] = None,
+    date: Annotated[str | None, Parameter(help="when, as the profile will say, like 2026-11; without it, today")] = None,
+    jobs: Annotated[int | None, Count, Parameter(help="processes; without it, one for each core")] = None,
+    seed: Seed = 0,
+    json: Json = False,
+) -> None:
+    if date is not None and not re.fullmatch(r"\d{4}(-\d\d){0,2}", date):
+        raise FitError(f"--date cannot be {date!r}; write it like 2026, 2026-11 or 2026-11-30")
+    if out is not None and out.suffix != ".toml":
+        raise FitError(f"--out cannot be {out}; a profile is a .toml file, like mine.toml")
+    asked = chosen(read_points(points), where, None)
+    prepared = prepare(asked, names=read_names(mapping), requests=places(points, requests), must_find=requests is not None, seed=seed)
+    for name, count in counted([skipped.reason for skipped in prepared.skipped]).items():
+        note(f"{count} points are left out: {name}")
+    setups = [setup_of(experiment.system) for experiment in prepared.experiments]
+    if not setups:
+        raise FitError(f"none of the {len(asked)} points of {points} can be simulated; `seatrial validate` says why of each")
+    architectures = sorted({setup.accelerator.architecture for setup in setups})
+    knobs = knobs_for(architectures, fit or None)
+    start = start_values(knobs, {architecture: load_engine(base, architecture) for architecture in architectures})
+    effort = sum(experiment.effort for experiment in prepared.experiments)
+    with runs(prepared.experiments, asked, knobs, jobs or os.cpu_count() or 1) as measured:
+        with progress("fitting", effort * rounds) as bar:
+            found = fit_engine(measured, start, rounds, adding(bar))
+        with progress("leaving out", effort * 2) as bar:
+            validation = cross_validate(found, measured, prepared.systems, adding(bar))
+    for point_id, reason in found.failed.items():
+        note(f"{point_id} is left out: {reason}")
+    figures = as_dict(found, validation)
+    if out is not None:
+        written = source or f"measured runs in {points.name}"
+        write_engine(found, load_engine(base), out, written, date or calendar.today().isoformat())
+        beside = out.with_suffix(".cross_validation.json")
+        beside.write_text(json_text.dumps(figures, indent=2) + "\n", encoding="utf-8")
+        note(f"the profile is {out}, its cross-validation {beside}")
+    if json:
+        print_json(figures)
+        return
+    from seatrial.report.engine_fit_report import engine_fit_report  # brings rich, which --json need not wait for
+
+    show(profile_name(base), *engine_fit_report(figures))
+
+
+def adding(bar: Callable[[float], None]) -> Callable[[float], None]:
+    """Progress that is told what was done since, for a bar that wants all that was done."""
+    done = 0.0
+
+    def add(effort: float) -> None:
+        nonlocal done
+        done += effort
+        bar(done)
+
+    return add
+
+
+def counted(words: list[str]) -> dict[str, int]:
+    return {word: words.count(word) for word in sorted(set(words))}
+
+
+def as_dict(fit: EngineFit, validation: CrossValidation) -> dict[str, object]:
+    return {
+        "values": as_plain(fit.values),
+        "standard_errors_pct": {place: 100 * error for place, error in as_plain(fit.spreads).items()},
+        "num_points": len({row.point_id for row in fit.rows}),
+        "failed": fit.failed,
+        "in_sample": errors(fit.rows),
+        "left_out": {
+            what: {"all": errors(validation.of(what)), "each": {name: errors(rows) for name, rows in groups.items()}}
+            for what, groups in validation.rows.items()
+        },
+    }
+
+
+def errors(rows: list[Row]) -> dict[str, dict[str, float]]:
+    """By metric, as `seatrial validate` says them."""
+    metrics = sorted({row.metric for row in rows})
+    return {m: error_of(100 * expm1(row.error) for row in rows if row.metric == m)._asdict() for m in metrics}

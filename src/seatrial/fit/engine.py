@@ -1,0 +1,200 @@
+"""An engine profile from whole runs: the numbers for which simulated runs come out as measured ones did."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from math import exp, log
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seatrial.core.engine_profile import EngineProfile
+from seatrial.core.errors import FitError, SeatrialError
+from seatrial.cost.run import TypicalStep, typical_steps
+from seatrial.fit.knobs import Knob, Values, turned
+from seatrial.fit.slopes import NUDGE, Slopes, cost_of, slopes
+from seatrial.trial.setup import ReplicaSetup
+from seatrial.validate.experiment import Experiment
+from seatrial.validate.observe import Reading, observe
+from seatrial.validate.point import Point
+from seatrial.validate.predict import requests_of, setup_of
+from seatrial.validate.traffic import Recorded, Stages
+
+Matrix = NDArray[np.float64]
+
+SPREADS = {"tpot_mean": 0.03, "ttft_mean": 0.05, "ttft_p90": 0.08}
+"""The figures that are fitted, and how far off (as a share) a good profile may be in them."""
+
+ODD = 2.5  # spreads: what is further off counts less and less
+LONGEST_STEP = 0.5  # of a knob's logarithm, in one round
+
+
+class Row(NamedTuple):
+    """A figure of a point: its name, the logarithm of predicted over measured, and how that follows each knob."""
+
+    point_id: str
+    metric: str
+    error: float
+    slopes: tuple[float, ...]
+
+
+class Round(NamedTuple):
+    """What a profile with these values predicts."""
+
+    values: dict[Knob, float]
+    rows: list[Row]
+
+
+@dataclass(frozen=True, slots=True)
+class EngineFit:
+    """The last round is the fit. `spreads` are standard errors of the logarithms, `failed` the points that could not be run, and why."""
+
+    knobs: tuple[Knob, ...]
+    rounds: list[Round]
+    spreads: dict[Knob, float]
+    failed: dict[str, str]
+
+    @property
+    def values(self) -> dict[Knob, float]:
+        return self.rounds[-1].values
+
+    @property
+    def rows(self) -> list[Row]:
+        return self.rounds[-1].rows
+
+
+Progress = Callable[[float], None]
+
+
+class Runs:
+    """Measured runs that a fit simulates again and again, over several processes. `failed` fills with what cannot be run."""
+
+    def __init__(
+        self, experiments: Sequence[Experiment], points: Sequence[Point], knobs: tuple[Knob, ...], pool: ProcessPoolExecutor | None
+    ):
+        self.experiments = sorted(experiments, key=lambda each: each.effort, reverse=True)
+        self.points = {point.point_id: point for point in points}
+        self.knobs = knobs
+        self.pool = pool
+        self.failed: dict[str, str] = {}
+
+    def rows(self, values: Values, progress: Progress, only: Callable[[Experiment], bool] = lambda _: True) -> list[Row]:
+        """Every fitted figure of the runs under these values."""
+        chosen = [each for each in self.experiments if only(each)]
+        measured = {name: point.measured for name, point in self.points.items()}
+        work = partial(rows_of, measured=measured, knobs=self.knobs, values=dict(values))
+        found: list[Row] = []
+        for experiment, outcome in zip(chosen, (self.pool.map if self.pool else map)(work, chosen)):
+            progress(experiment.effort)
+            if isinstance(outcome, str):
+                self.failed.update((point_id, outcome) for point_id, _ in experiment.windows)
+            else:
+                found += outcome
+        if not found:
+            raise FitError("none of these points has a figure to fit; give points with ttft_mean_ms or tpot_mean_ms that can be simulated")
+        return found
+
+
+@contextmanager
+def runs(experiments: Sequence[Experiment], points: Sequence[Point], knobs: tuple[Knob, ...], jobs: int) -> Iterator[Runs]:
+    if jobs == 1:
+        yield Runs(experiments, points, knobs, None)
+        return
+    with ProcessPoolExecutor(jobs) as pool:
+        yield Runs(experiments, points, knobs, pool)
+
+
+def rows_of(
+    experiment: Experiment, measured: Mapping[str, Mapping[str, float]], knobs: tuple[Knob, ...], values: Values
+) -> list[Row] | str:
+    """The rows of one run, or why there are none."""
+    try:
+        setup = setup_of(experiment.system)
+        if setup.profile is None:
+            return "its cost has no engine profile"
+        profile = turned(setup.profile, setup.accelerator.architecture, values)
+        seen = observe(setup, requests_of(experiment.traffic, experiment.seed), cost_of(setup, profile))
+        readings = [(point_id, Reading(seen, window)) for point_id, window in experiment.windows]
+    except SeatrialError as reason:
+        return str(reason)
+    steps = typical_steps(seen.totals)
+    is_open = isinstance(experiment.traffic, Stages | Recorded)
+    rows = []
+    for point_id, reading in readings:
+        known = [metric for metric in SPREADS if metric in measured[point_id] and reading[metric] > 0]
+        follow = [knob_slopes(setup, profile, knob, values, steps, reading["ttft_mean"], is_open=is_open) for knob in knobs]
+        for metric in known:
+            of_metric = tuple(each.tpot if metric.startswith("tpot") else each.ttft for each in follow)
+            rows.append(Row(point_id, metric, log(reading[metric] / measured[point_id][metric]), of_metric))
+    return rows
+
+
+def knob_slopes(
+    setup: ReplicaSetup, profile: EngineProfile, knob: Knob, values: Values, steps: Sequence[TypicalStep], ttft: float, *, is_open: bool
+) -> Slopes:
+    architecture = setup.accelerator.architecture
+    if knob.architecture not in ("", architecture):
+        return Slopes(0.0, 0.0)
+    nudged = turned(profile, architecture, {knob: values[knob] * (1 + NUDGE)})
+    return slopes(setup, profile, nudged, steps, ttft, is_open=is_open)
+
+
+def fit_engine(measured: Runs, start: Values, num_rounds: int, progress: Progress) -> EngineFit:
+    """Gauss and Newton's way, with the priors as further rows: simulate, follow the slopes, and halve a step that made it worse."""
+    values, found = dict(start), []
+    best: Round | None = None
+    for _ in range(num_rounds):
+        tried = Round(values, measured.rows(values, progress))
+        if best is None or badness(tried) <= badness(best):
+            best = tried
+            values = moved(best, step_from(best))
+        else:
+            values = {knob: (best.values[knob] * tried.values[knob]) ** 0.5 for knob in best.values}
+        found.append(tried)
+    assert best is not None
+    found.append(best)
+    return EngineFit(measured.knobs, found, standard_errors(best), measured.failed)
+
+
+def badness(tried: Round) -> float:
+    """Of errors and of distance from the priors; an odd row counts like its logarithm."""
+    errors = np.array([row.error / SPREADS[row.metric] for row in tried.rows])
+    beliefs = np.array([log(value / knob.prior) / knob.spread for knob, value in tried.values.items()])
+    return float((ODD**2 * np.log1p((errors / ODD) ** 2)).sum() + (beliefs**2).sum())
+
+
+def step_from(tried: Round) -> Matrix:
+    """The change of the knobs' logarithms that the slopes promise the least badness for."""
+    rows, errors = system(tried)
+    step = np.linalg.lstsq(rows, errors, rcond=None)[0]
+    return np.asarray(step).clip(-LONGEST_STEP, LONGEST_STEP)
+
+
+def moved(tried: Round, step: Matrix) -> dict[Knob, float]:
+    return {knob: min(value * exp(change), knob.most) for (knob, value), change in zip(tried.values.items(), step.tolist())}
+
+
+def system(tried: Round) -> tuple[Matrix, Matrix]:
+    """The linear equations of a round, each in units of its spread: figures first, beliefs last."""
+    spreads: Matrix = np.array([SPREADS[row.metric] for row in tried.rows])
+    errors = np.array([row.error for row in tried.rows]) / spreads
+    trust: Matrix = 1 / np.sqrt(1 + (errors / ODD) ** 2)
+    figures = np.array([row.slopes for row in tried.rows]) / spreads[:, None]
+    beliefs = np.diag([1 / knob.spread for knob in tried.values])
+    wanted = np.array([log(knob.prior / value) / knob.spread for knob, value in tried.values.items()])
+    return np.vstack([figures * trust[:, None], beliefs]), np.concatenate([-errors * trust, wanted])
+
+
+def standard_errors(tried: Round) -> dict[Knob, float]:
+    rows, _ = system(tried)
+    covariance = np.linalg.inv(rows.T @ rows)
+    return dict(zip(tried.values, np.sqrt(np.diag(covariance)).tolist()))
+
+
+def without(tried: Round, left_out: set[str]) -> dict[Knob, float]:
+    """The values that the other points would have given: one step from here, on their rows alone."""
+    kept = Round(tried.values, [row for row in tried.rows if row.point_id not in left_out])
+    return moved(kept, step_from(kept))

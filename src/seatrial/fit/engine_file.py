@@ -1,0 +1,49 @@
+"""Writes a fitted engine profile as the data file of the catalogue, over the profile that it was fitted from."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from seatrial.core.engine_profile import EngineProfile
+from seatrial.core.errors import FitError
+from seatrial.fit.engine import EngineFit
+from seatrial.fit.knobs import Knob
+
+HEADER = "# Fitted by `seatrial fit engine`; docs/catalog.md explains the keys. Seconds, scales of a curve's time, shares of the peaks.\n"
+
+
+def write_engine(fit: EngineFit, base: EngineProfile, file: Path, source: str, date: str) -> None:
+    """All that is not fitted is the base's."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(engine_text(fit, base.name, source, date), encoding="utf-8")
+    except OSError as problem:
+        raise FitError(f"cannot write the profile {file}: {problem.strerror or problem}") from problem
+
+
+def engine_text(fit: EngineFit, base: str, source: str, date: str) -> str:
+    parts = [HEADER, f"base = {_text(base)}\n"]
+    parts += [_line(knob, fit) for knob in fit.knobs if not knob.architecture]
+    parts.append(f"\n[sources]\nruns = {{ text = {_text(source)}, date = {_text(date)} }}\n")
+    for architecture in sorted({knob.architecture for knob in fit.knobs} - {""}):
+        parts.append(f"\n[on.{_key(architecture)}]\n")
+        parts += [_line(knob, fit) for knob in fit.knobs if knob.architecture == architecture]
+    return "".join(parts)
+
+
+def _line(knob: Knob, fit: EngineFit) -> str:
+    """With its standard error, which is of its logarithm and so a share of it."""
+    note = f"+- {100 * fit.spreads[knob]:.0f} %"
+    return f'{knob.name} = {{ value = {fit.values[knob]:.3g}, source = "runs", note = {_text(note)} }}\n'
+
+
+def _key(name: str) -> str:
+    return name if name.isidentifier() else _text(name)
+
+
+def _text(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def as_plain(values: Mapping[Knob, float]) -> dict[str, float]:
+    """By the place in a profile's file."""
+    return {knob.place: value for knob, value in values.items()}

@@ -1,0 +1,71 @@
+"""Which numbers of an engine profile whole runs decide, and what is believed of them before."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from math import inf
+from typing import NamedTuple
+
+from seatrial.core.engine_profile import EngineProfile
+from seatrial.core.errors import FitError, nearest
+
+
+class Knob(NamedTuple):
+    """A number of a profile, for all accelerators or for those of one `architecture`.
+
+    What is believed of its logarithm: that it is normal around `prior`, give or take `spread`. It is `most` at most.
+    """
+
+    name: str
+    prior: float
+    spread: float
+    architecture: str = ""
+    most: float = inf
+
+    @property
+    def place(self) -> str:
+        """Where it stands in a profile's file."""
+        return f"on.{self.architecture}.{self.name}" if self.architecture else self.name
+
+
+KNOBS = (
+    Knob("gemm_scale", 1.0, 0.1),
+    Knob("experts_scale", 1.0, 0.15),
+    Knob("expert_skew", 0.4, 0.7),
+    Knob("attention_fixed", 6e-6, 0.6),
+    Knob("small_kernel_fixed", 3e-6, 0.5),
+    Knob("all_reduce_fixed", 5e-6, 0.7),
+    Knob("per_step", 0.3e-3, 1.0),
+    Knob("per_prompt_step", 0.2e-3, 1.0),
+    Knob("per_sequence", 3e-6, 1.2),
+    Knob("sort_operations_per_logit", 8000.0, 1.0),
+    Knob("before_request", 5e-3, 0.7),
+)
+"""Of an engine; the priors are what is common among engines, and wide enough to be overruled by a few runs."""
+
+OF_ARCHITECTURES = Knob("attention_memory", 0.8, 0.4, most=1.0)
+"""Decode attention belongs to an engine on an architecture: it chooses the kernel by it."""
+
+Values = Mapping[Knob, float]
+
+
+def knobs_for(architectures: Sequence[str], names: Sequence[str] | None = None) -> tuple[Knob, ...]:
+    """All knobs where runs on these architectures were measured, or those of the given names."""
+    known = (*KNOBS, *(OF_ARCHITECTURES._replace(architecture=name) for name in sorted(set(architectures))))
+    if names is None:
+        return known
+    for name in names:
+        if name not in {knob.name for knob in known}:
+            raise FitError(f"no number of a profile is called {name!r}, or none that is fitted; {nearest(name, {k.name for k in known})}")
+    return tuple(knob for knob in known if knob.name in names)
+
+
+def start_values(knobs: Sequence[Knob], profiles: Mapping[str, EngineProfile]) -> dict[Knob, float]:
+    """What the profile says now (`profiles` by architecture), or the prior where it says nothing or zero."""
+    plain = next(iter(profiles.values()))
+    return {knob: getattr(profiles.get(knob.architecture, plain), knob.name) or knob.prior for knob in knobs}
+
+
+def turned(profile: EngineProfile, architecture: str, values: Values) -> EngineProfile:
+    """The profile with these values, as far as they are for all architectures or for this one."""
+    own = {knob.name: value for knob, value in values.items() if knob.architecture in ("", architecture)}
+    return replace(profile, **own)  # type: ignore[arg-type]  # knobs are numbers

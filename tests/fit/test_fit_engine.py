@@ -1,0 +1,105 @@
+"""Fitting a profile to runs: what runs were made with is found again, and left-out runs are predicted from the others."""
+
+from dataclasses import replace
+from math import expm1
+
+import pytest
+
+from seatrial.catalog import load_engine, read_engine
+from seatrial.core.errors import FitError
+from seatrial.fit.cross_validation import cross_validate
+from seatrial.fit.engine import Round, badness, fit_engine, runs, without
+from seatrial.fit.engine_file import write_engine
+from seatrial.fit.knobs import KNOBS, knobs_for, start_values, turned
+from seatrial.fit.slopes import cost_of
+from seatrial.validate.experiment import prepare
+from seatrial.validate.point import Point
+from seatrial.validate.predict import predict
+
+TRUTH = {"gemm_scale": 1.15, "per_step": 1e-3, "before_request": 12e-3}
+
+
+def quietly(effort):
+    pass
+
+
+def measured_points():
+    """Points as runs under the hidden truth would have been measured: two models on two accelerators, two loads."""
+    base = {"stage_durations_s": "[30]", "input_mean": 300.0, "output_mean": 100.0, "engine": "vLLM", "engine_version": "0.15", "tp": 1.0}
+    points = [
+        Point(f"{model}/{gpu}/{rate}", model, gpu, {"ttft_mean": 1.0, "tpot_mean": 1.0}, stage_rates_rps=f"[{rate}]", **base)
+        for model in ("llama-3.1-8b", "qwen2.5-14b")
+        for gpu in ("h100_sxm", "a100_sxm")
+        for rate in (1, 6)
+    ]
+    experiments = prepare(points).experiments
+    hidden = {knob: TRUTH[knob.name] for knob in KNOBS if knob.name in TRUTH}
+
+    def cost(setup, system):
+        return cost_of(setup, turned(setup.profile, setup.accelerator.architecture, hidden))
+
+    seen = predict(experiments, cost)
+    return [
+        replace(point, measured={name: seen[point.point_id].figures[name] for name in ("ttft_mean", "ttft_p90", "tpot_mean")})
+        for point in points
+    ]
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    points = measured_points()
+    prepared = prepare(points)
+    knobs = tuple(knob._replace(spread=10.0) for knob in knobs_for([], list(TRUTH)))
+    with runs(prepared.experiments, points, knobs, 1) as measured:
+        start = start_values(knobs, {"": load_engine("vllm-0.14")})
+        found = fit_engine(measured, start, 5, quietly)
+        yield found, cross_validate(found, measured, prepared.systems, quietly)
+
+
+def test_the_numbers_that_runs_were_made_with_are_found_again(fitted):
+    found, _ = fitted
+    assert {knob.name: value for knob, value in found.values.items()} == pytest.approx(TRUTH, rel=0.05)
+    assert max(abs(row.error) for row in found.rows if row.metric == "tpot_mean") < 0.01
+
+
+def test_a_fit_is_the_best_of_its_rounds(fitted):
+    found, _ = fitted
+    assert badness(found.rounds[-1]) == min(badness(tried) for tried in found.rounds)
+
+
+def test_slopes_say_what_a_second_simulation_would_have(fitted):
+    found, _ = fitted
+    first, second = found.rounds[0], found.rounds[1]
+    knob = next(knob for knob in found.knobs if knob.name == "before_request")
+    outside = [row for row in first.rows if row.metric == "tpot_mean"]
+    assert all(row.slopes[found.knobs.index(knob)] == 0 for row in outside)  # what lies before the engine slows no token
+    assert badness(second) < badness(first) / 20  # one step along them is most of the way
+
+
+def test_left_out_runs_are_predicted_from_the_others(fitted):
+    found, validation = fitted
+    assert set(validation.rows["model"]) == {"llama-3.1-8b", "qwen2.5-14b"}
+    assert {row.point_id for row in validation.rows["gpu"]["a100_sxm"]} == {row.point_id for row in found.rows if "a100" in row.point_id}
+    assert max(abs(expm1(row.error)) for row in validation.of("model")) < 0.05
+
+
+def test_what_is_left_out_has_no_say(fitted):
+    found, _ = fitted
+    last = found.rounds[-1]
+    spoiled = [row._replace(error=1.0) if "a100" in row.point_id else row for row in last.rows]
+    bad = {row.point_id for row in spoiled if "a100" in row.point_id}
+    assert without(Round(last.values, spoiled), bad) == without(last, bad)
+
+
+def test_a_written_profile_reads_back_with_its_sources(fitted, tmp_path):
+    found, _ = fitted
+    write_engine(found, load_engine("vllm-0.14"), tmp_path / "mine.toml", "my own runs", "2026-11")
+    mine = read_engine(tmp_path / "mine.toml", "Hopper")
+    assert mine.per_step == pytest.approx(TRUTH["per_step"], rel=0.05)
+    assert mine.sources["per_step"].source.startswith("my own runs; +- ")
+    assert (mine.scheduler, mine.attention_fixed) == ("vllm-v1", load_engine("vllm-0.14").attention_fixed)
+
+
+def test_a_number_that_no_run_can_tell_is_refused():
+    with pytest.raises(FitError, match=r"no number of a profile is called 'gem_scale'.*did you mean gemm_scale"):
+        knobs_for(["Hopper"], ["gem_scale"])
