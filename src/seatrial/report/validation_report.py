@@ -1,15 +1,18 @@
 """What `seatrial validate` shows people: how far off, where, beside whom, and what was left out."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from seatrial.report.tables import NOTHING, heading, paragraph, table
-from seatrial.validate.accuracy import Error
-from seatrial.validate.validation import Validation
+from seatrial.validate.accuracy import Error, Pair
+from seatrial.validate.compared import Compared
+from seatrial.validate.ratios import Change, ratio_errors
+from seatrial.validate.steps import StepValidation
+from seatrial.validate.validation import Validation, as_overloaded
 
 SHOWN = ("ttft_mean", "tpot_mean", "e2e_mean", "output_tokens_per_s")
 """The metrics of the tables by group; --json and errors.csv have all."""
@@ -26,7 +29,8 @@ def validation_report(validation: Validation) -> RenderableType:
 
 def _parts(validation: Validation) -> Iterator[RenderableType]:
     simulated = len(validation.points)
-    yield Text(f"{validation.num_points:,} points: {simulated:,} simulated, {len(validation.skipped):,} skipped", style="bold")
+    if validation.num_points:
+        yield Text(f"{validation.num_points:,} points: {simulated:,} simulated, {len(validation.skipped):,} skipped", style="bold")
     if simulated:
         yield errors_table(validation.errors)
         yield paragraph(NOTE, style="dim")
@@ -34,6 +38,15 @@ def _parts(validation: Validation) -> Iterator[RenderableType]:
         yield heading("median / p90 % by group")
         for grouping in GROUPINGS_SHOWN:
             yield from group_table(grouping, groups[grouping])
+    if overloaded := validation.overloaded():
+        yield heading("requests answered before the client gave up")
+        yield overloaded_table(overloaded)
+    if changes := validation.changes():
+        yield heading("what a change of configuration does: error of the ratio")
+        yield ratio_table(changes)
+    if validation.steps is not None:
+        yield heading("single steps, predicted against measured")
+        yield from steps_table(validation.steps)
     if beside := validation.beside_peers():
         yield heading("other simulators, and ours on the same figures: median / p90 %")
         yield peers_table(beside)
@@ -63,6 +76,38 @@ def group_table(grouping: str, groups: Mapping[str, Mapping[str, Error]]) -> Ite
     yield made
     if len(groups) > ROWS_SHOWN:
         yield paragraph(f"and {len(groups) - ROWS_SHOWN} more; --json and errors.csv have all", style="dim")
+
+
+def overloaded_table(points: Sequence[Compared]) -> Table:
+    made = table("<point", "sent", "answered", "predicted", "signed %")
+    for compared in points:
+        row = as_overloaded(compared)
+        name = shortened(row["point_id"].removesuffix("#summary"), 36)
+        pair = Pair(row["num_completed"]["predicted"], row["num_completed"]["actual"])
+        error = signed(pair.signed_pct) if pair.actual else NOTHING
+        made.add_row(name, f"{row['num_requests']:,}", f"{pair.actual:,}", f"{pair.predicted:,}", error)
+    return made
+
+
+def ratio_table(changes: Sequence[Change]) -> Table:
+    made = table("<change", "<metric", "pairs", "median %", "p90 %", "right way")
+    for kind, of in ratio_errors(changes).items():
+        for metric, error in of.items():
+            right = NOTHING if error.right_direction is None else f"{percent(100 * error.right_direction)} %"
+            made.add_row(kind, metric, f"{error.n:,}", percent(error.median_ape_pct), percent(error.p90_ape_pct), right)
+            kind = ""
+    return made
+
+
+def steps_table(steps: StepValidation) -> Iterator[RenderableType]:
+    made = table("<engine; system, phase", "steps", "median %", "p90 %", "signed %")
+    groups = steps.groups()
+    for value, error in (groups["engine"] | dict(list(groups["system"].items())[:ROWS_SHOWN])).items():
+        cells = (percent(error.median_ape_pct), percent(error.p90_ape_pct), signed(error.median_signed_pct))
+        made.add_row(shortened(value, 40), f"{error.n:,}", *cells)
+    yield made
+    for reason, count in Counter(skipped.reason for skipped in steps.skipped).most_common(REASONS_SHOWN):
+        yield paragraph(f"skipped: {reason}", label=f"{count:6,}  ", style="dim")
 
 
 def peers_table(beside: list[tuple[str, dict[str, Error], dict[str, Error]]]) -> Table:

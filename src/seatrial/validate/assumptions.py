@@ -1,7 +1,7 @@
 """What is assumed where a source does not say how its server or its client was set."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -26,9 +26,12 @@ class Assumption(Spec):
     why: str
 
     def holds(self, point: Point) -> bool:
-        return self.when is not None and all(
-            re.search(pattern, getattr(point, column), re.IGNORECASE) for column, pattern in self.when.items()
-        )
+        return self.when is not None and fits(self.when, point)
+
+
+def fits(when: Mapping[str, str], point: Point) -> bool:
+    """Whether in each of these columns of the point that regular expression is found, whatever its case."""
+    return all(re.search(pattern, getattr(point, column), re.IGNORECASE) for column, pattern in when.items())
 
 
 class Answers:

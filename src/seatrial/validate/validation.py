@@ -9,23 +9,15 @@ from typing import Any
 from seatrial.core.errors import PointsError, nearest
 from seatrial.validate.accuracy import Error, Pair, Pairs, errors
 from seatrial.validate.assumptions import texts
+from seatrial.validate.compared import Compared
 from seatrial.validate.experiment import Prepared, Skipped
 from seatrial.validate.peers import Peers
 from seatrial.validate.point import METRICS, NUMBERS, TEXTS, Point
 from seatrial.validate.predict import Prediction
-from seatrial.validate.system import System
+from seatrial.validate.ratios import Change, changes
+from seatrial.validate.ratios import as_plain as plain_ratios
+from seatrial.validate.steps import StepValidation
 from seatrial.version import __version__
-
-
-@dataclass(frozen=True, slots=True)
-class Compared:
-    """A point that was simulated. `num_completed` is how many requests the client got an answer to, ours and (if stated) measured."""
-
-    point: Point
-    system: System
-    pairs: Pairs
-    num_completed: tuple[int, int | None]
-    provenance: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +26,7 @@ class Validation:
     skipped: Sequence[Skipped]
     assumed: Mapping[str, int]
     peers: Peers
+    steps: StepValidation | None = None
 
     @property
     def num_points(self) -> int:
@@ -47,6 +40,14 @@ class Validation:
         """The errors of the points that are alike in something: grouping -> value -> metric."""
         return {name: grouped(self.points, key) for name, key in GROUPINGS.items()}
 
+    def changes(self) -> list[Change]:
+        """What changes of configuration do, predicted against measured."""
+        return changes(self.points)
+
+    def overloaded(self) -> list[Compared]:
+        """The points of which the client gave up on requests, and it is known on how many."""
+        return [c for c in self.points if c.point.n_fail and c.num_completed[1] is not None and c.point.stage in ("", "summary")]
+
     def as_dict(self) -> dict[str, Any]:  # Any: as nested as JSON is
         """Ready for `json.dumps`: `--json` prints it and `summary.json` holds it. Times are in seconds."""
         why = texts()
@@ -57,6 +58,9 @@ class Validation:
             "errors": as_plain(self.errors),
             "points": [as_row(compared) for compared in self.points],
             "groups": {name: {value: as_plain(found) for value, found in of.items()} for name, of in self.groups().items()},
+            "ratios": plain_ratios(self.changes()),
+            "overloaded": [as_overloaded(compared) for compared in self.overloaded()],
+            "steps": self.steps and self.steps.as_dict(),
             "assumptions": {name: {"why": why.get(name, ""), "num_points": count} for name, count in self.assumed.items()},
             "peers": {name: {"errors": as_plain(theirs), "ours": as_plain(ours)} for name, theirs, ours in self.beside_peers()},
             "seatrial_version": __version__,
@@ -95,7 +99,13 @@ def grouped(points: Sequence[Compared], key: Callable[[Compared], str]) -> dict[
     return {value: errors(groups[value]) for value in sorted(groups, key=lambda value: (-len(groups[value]), value))}
 
 
-def compare(points: Sequence[Point], prepared: Prepared, predictions: Mapping[str, Prediction], peers: Peers) -> Validation:
+def compare(
+    points: Sequence[Point],
+    prepared: Prepared,
+    predictions: Mapping[str, Prediction],
+    peers: Peers,
+    steps: StepValidation | None = None,
+) -> Validation:
     """Put predictions beside what was measured, in the order of the points."""
     reasons = {skipped.point_id: skipped.reason for skipped in prepared.skipped}
     found: list[Compared] = []
@@ -111,7 +121,7 @@ def compare(points: Sequence[Point], prepared: Prepared, predictions: Mapping[st
         found.append(Compared(point, prepared.systems[point.point_id], pairs, completed, prediction.provenance))
     skipped = [Skipped(point.point_id, reasons[point.point_id]) for point in points if point.point_id in reasons]
     used = Counter(name for compared in found for name in prepared.assumed[compared.point.point_id])
-    return Validation(found, skipped, dict(used.most_common()), peers)
+    return Validation(found, skipped, dict(used.most_common()), peers, steps)
 
 
 def as_plain(found: Mapping[str, Error]) -> dict[str, dict[str, float]]:
@@ -126,6 +136,12 @@ def as_row(compared: Compared) -> dict[str, Any]:
         "num_completed": {"predicted": ours, "actual": theirs},
         **{name: key(compared) for name, key in GROUPINGS.items()},
     }
+
+
+def as_overloaded(compared: Compared) -> dict[str, Any]:
+    ours, theirs = compared.num_completed
+    sent = int((compared.point.n_ok or 0) + (compared.point.n_fail or 0))
+    return {"point_id": compared.point.point_id, "num_requests": sent, "num_completed": {"predicted": ours, "actual": theirs}}
 
 
 # Which points
