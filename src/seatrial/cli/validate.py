@@ -10,15 +10,18 @@ from cyclopts import Parameter
 from seatrial.cli.flags import Json
 from seatrial.cli.output import note, print_json, progress, show
 from seatrial.cli.scenario_flags import Count, whole
+from seatrial.core.errors import PointsError
 from seatrial.validate.directory import JOURNAL, opened, write_results
-from seatrial.validate.experiment import prepare
+from seatrial.validate.experiment import Prepared, prepare
 from seatrial.validate.names import read_names
 from seatrial.validate.peers import read_peers
 from seatrial.validate.points import read_csv, read_points, unknown_columns
+from seatrial.validate.steps import read_steps, validate_steps
 from seatrial.validate.sweep import Journal, sweep
-from seatrial.validate.validation import chosen, compare
+from seatrial.validate.validation import Validation, chosen, compare
 
-Points = Annotated[Path, Parameter(help="a CSV file with a row per measured point; docs/validate.md has the columns")]
+Points = Annotated[Path | None, Parameter(help="a CSV file with a row per measured point; docs/validate.md has the columns")]
+Steps = Annotated[Path | None, Parameter(help="a CSV file with a row per measured time of a single step, to compare without simulating")]
 Requests = Annotated[Path | None, Parameter(help="a directory of recorded requests; without it, they are looked for beside the points")]
 Predictions = Annotated[Path | None, Parameter(help="other simulators' predictions; without it, peer_predictions.csv beside the points")]
 Mapping = Annotated[Path | None, Parameter(help="a YAML file that says what unknown accelerators and models are in the catalogue's words")]
@@ -27,34 +30,45 @@ Where = Annotated[
     Parameter(help="COLUMN=VALUE[,VALUE]: only such points; * stands for anything; each further one narrows", show_default=False),
 ]
 Out = Annotated[Path | None, Parameter(help="a directory for the tables and plots; what is finished in it is not run again")]
+Page = Annotated[Path | None, Parameter(help="write all of it as a page of Markdown, with pictures in a folder beside it")]
+CrossValidation = Annotated[Path | None, Parameter(help="a JSON file of errors on models and accelerators that a fit left out, for --page")]
 Seed = Annotated[int, Parameter(converter=whole(0), help="seed of arrivals and lengths that are drawn")]
 
 
 def validate(
-    points: Points,
+    points: Points = None,
     /,
     *,
+    steps: Steps = None,
     requests: Requests = None,
     predictions: Predictions = None,
     mapping: Mapping = None,
     where: Where = (),
     limit: Annotated[int | None, Count, Parameter(help="only the first so many points")] = None,
     out: Out = None,
+    page: Page = None,
+    cross_validation: CrossValidation = None,
     json: Json = False,
     jobs: Annotated[int | None, Count, Parameter(help="processes; without it, one for each core")] = None,
     seed: Seed = 0,
 ) -> None:
-    measured = read_points(points)
+    if points is None and steps is None:
+        raise PointsError("there is nothing to validate; give a file of points, or --steps FILE, or both")
+    if cross_validation is not None and page is None:
+        raise PointsError("--cross-validation is for the page; give --page FILE too")
     names = read_names(mapping)
-    for column in unknown_columns(read_csv(points)[0]):
-        note(f"{points} has a column {column!r} that nothing here reads")
-    beside = points.parent / "peer_predictions.csv"
-    peers_file = predictions if predictions is not None else beside if beside.is_file() else None
-    if requests is not None and not requests.is_dir():
-        note(f"--requests {requests} is no directory; points with recorded requests are skipped")
-    asked = chosen(measured, where, limit)
-    prepared = prepare(asked, names=names, requests=places(points, requests), must_find=requests is not None, seed=seed)
-    peers = read_peers(peers_file, asked) if peers_file is not None else {}
+    measured_steps = read_steps(steps) if steps is not None else None
+    asked, prepared, peers = [], Prepared([], [], {}, {}), {}
+    if points is not None:
+        asked = chosen(read_points(points), where, limit)
+        for column in unknown_columns(read_csv(points)[0]):
+            note(f"{points} has a column {column!r} that nothing here reads")
+        if requests is not None and not requests.is_dir():
+            note(f"--requests {requests} is no directory; points with recorded requests are skipped")
+        beside = points.parent / "peer_predictions.csv"
+        peers_file = predictions if predictions is not None else beside if beside.is_file() else None
+        prepared = prepare(asked, names=names, requests=places(points, requests), must_find=requests is not None, seed=seed)
+        peers = read_peers(peers_file, asked) if peers_file is not None else {}
     with ExitStack() as stack:
         folder = opened(out) if out is not None else None
         journal = stack.enter_context(closing(Journal(folder / JOURNAL))) if folder is not None else None
@@ -63,21 +77,35 @@ def validate(
             found = sweep(prepared.experiments, jobs=jobs or os.cpu_count() or 1, journal=journal, progress=bar)
         except KeyboardInterrupt as interrupt:  # Ctrl-C or SIGTERM, as the type says
             raise type(interrupt)(interrupted(journal, len(prepared.experiments))) from None
-    validation = compare(asked, prepared, found, peers)
-    if folder is not None:
-        from seatrial.report.parity import write_html, write_png  # draws, which others need not wait for
-
-        write_results(folder, validation)
-        write_png(validation, folder / "parity.png")
-        write_html(validation, folder / "validation.html")
+    compared_steps = validate_steps(measured_steps, names=names) if measured_steps is not None else None
+    validation = compare(asked, prepared, found, peers, compared_steps)
+    written = write_files(validation, folder, page, cross_validation)
     if json:
         print_json(validation.as_dict())
         return
     from seatrial.report.validation_report import validation_report  # brings rich, which --json need not wait for
 
     show(validation_report(validation))
+    for sentence in written:
+        note(sentence)
+
+
+def write_files(validation: Validation, folder: Path | None, page: Path | None, cross_validation: Path | None) -> list[str]:
+    """What was asked for beside stdout; a sentence on each."""
+    sentences = []
     if folder is not None:
-        note(f"{folder} has errors.csv, points.parquet, summary.json, parity.png and validation.html")
+        from seatrial.report.parity import write_html, write_png  # draws, which others need not wait for
+
+        write_results(folder, validation)
+        write_png(validation, folder / "parity.png")
+        write_html(validation, folder / "validation.html")
+        sentences.append(f"{folder} has errors.csv, points.parquet, summary.json, parity.png and validation.html")
+    if page is not None:
+        from seatrial.report.accuracy_page import write_page  # as above
+
+        _, *pictures = write_page(validation, page, cross_validation=cross_validation)
+        sentences.append(f"{page} is written, with {len(pictures)} pictures in {page.with_suffix('')}")
+    return sentences
 
 
 def places(points: Path, requests: Path | None) -> list[Path]:

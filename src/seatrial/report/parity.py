@@ -5,13 +5,13 @@ from html import escape
 from math import floor, log10
 from pathlib import Path
 
+from seatrial.report.parity_plot import BAND, COLOURS, Panel, write_panels
 from seatrial.validate.accuracy import Error, Pair
+from seatrial.validate.compared import Compared
 from seatrial.validate.point import METRICS
-from seatrial.validate.validation import Compared, Validation
+from seatrial.validate.validation import Validation
 
 PANELS = ("ttft_mean", "tpot_mean", "e2e_mean", "output_tokens_per_s")
-COLOURS = ("#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#ff7f0e", "#17becf", "#8c564b", "#e377c2", "#7f7f7f", "#bcbd22")
-BAND = 1.2  # drawn beside the line of equality: 20 % too much and too little
 
 
 def by_gpu(validation: Validation, metric: str) -> dict[str, list[Compared]]:
@@ -37,41 +37,24 @@ def label(metric: str) -> str:
     return f"{metric} (s)" if not metric.endswith("_per_s") else metric
 
 
+def write_png(validation: Validation, file: Path) -> None:
+    if metrics := panels(validation):
+        write_panels(file, [panel_of(validation, metric) for metric in metrics], colours(validation))
+
+
+def panel_of(validation: Validation, metric: str) -> Panel:
+    groups = {name: [c.pairs[metric] for c in group] for name, group in by_gpu(validation, metric).items()}
+    error = validation.errors[metric]
+    return Panel(f"{metric}: median error {error.median_ape_pct:.1f} %, p90 {error.p90_ape_pct:.1f} %", label(metric), groups)
+
+
+# The page
+
+
 def limits(pairs: Sequence[Pair]) -> tuple[float, float]:
     """Whole decades around all values."""
     values = [value for pair in pairs for value in pair]
     return 10.0 ** floor(log10(min(values))), 10.0 ** (floor(log10(max(values))) + 1)
-
-
-def write_png(validation: Validation, file: Path) -> None:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg  # heavy: only who wants a picture waits for it
-    from matplotlib.figure import Figure
-
-    metrics, colour = panels(validation), colours(validation)
-    if not metrics:
-        return
-    columns = min(2, len(metrics))
-    rows = -(-len(metrics) // columns)
-    figure = Figure(figsize=(6 * columns, 5.5 * rows), layout="constrained")
-    FigureCanvasAgg(figure)
-    for place, metric in enumerate(metrics, 1):
-        axes = figure.add_subplot(rows, columns, place)
-        groups = by_gpu(validation, metric)
-        low, high = limits([c.pairs[metric] for group in groups.values() for c in group])
-        axes.plot([low, high], [low, high], color="black", linewidth=0.8)
-        axes.fill_between([low, high], [low / BAND, high / BAND], [low * BAND, high * BAND], color="black", alpha=0.08, linewidth=0)
-        for name, group in groups.items():
-            measured, predicted = [c.pairs[metric].actual for c in group], [c.pairs[metric].predicted for c in group]
-            axes.scatter(measured, predicted, s=9, alpha=0.6, linewidths=0, color=colour[name], label=f"{name} ({len(group):,})")
-        axes.set(xscale="log", yscale="log", xlim=(low, high), ylim=(low, high), aspect="equal")
-        axes.set(xlabel=f"measured {label(metric)}", ylabel=f"predicted {label(metric)}")
-        error = validation.errors[metric]
-        axes.set_title(f"{metric}: median error {error.median_ape_pct:.1f} %, p90 {error.p90_ape_pct:.1f} %", fontsize=10)
-        axes.legend(fontsize=7, loc="upper left", frameon=False)
-    figure.savefig(file, dpi=110, format="png")
-
-
-# The page
 
 
 def write_html(validation: Validation, file: Path) -> None:

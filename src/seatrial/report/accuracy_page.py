@@ -1,0 +1,354 @@
+"""docs/accuracy.md: how near the predictions are, as a page of Markdown with its pictures beside it, made from a validation alone."""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+from seatrial.core.errors import PointsError
+from seatrial.report.accuracy_pictures import write_pictures
+from seatrial.report.markdown import Lines, both, paragraph, pct, signed, table
+from seatrial.validate.accuracy import Error, Pair, errors
+from seatrial.validate.compared import Compared
+from seatrial.validate.point import METRICS
+from seatrial.validate.ratios import NOISE, Change, RatioError, ratio_errors
+from seatrial.validate.sections import Judged, Section, by_section
+from seatrial.validate.steps import StepValidation
+from seatrial.validate.validation import GROUPINGS, Validation, as_overloaded
+
+CrossValidation = Mapping[str, Mapping[str, Mapping[str, Error]]]  # what was left out -> its value, or `all` -> metric
+
+ROWS_SHOWN = 15
+REASONS_SHOWN = 15
+WORST_SHOWN = 10
+LEAST_IN_GROUP = 5  # points; fewer make no group that could be called bad
+
+
+def write_page(validation: Validation, file: Path, *, cross_validation: Path | None = None) -> list[Path]:
+    """Write the page, and its pictures into a folder beside it that is called like it. Gives all files that were written.
+
+    What a person has to say about the figures is taken from a page beside it, accuracy_notes.md for accuracy.md, if there is one.
+    """
+    notes = file.with_name(f"{file.stem}_notes.md")
+    left_out = read_cross_validation(cross_validation) if cross_validation is not None else {}
+    try:
+        told = notes.read_text(encoding="utf-8").strip() if notes.is_file() else ""
+        folder = file.with_suffix("")
+        folder.mkdir(parents=True, exist_ok=True)
+        pictures = dict(write_pictures(validation, folder))
+        file.write_text("\n".join(page(validation, pictures, left_out, told)) + "\n", encoding="utf-8")
+    except OSError as problem:
+        raise PointsError(f"--page {file} cannot be written ({problem}); give another place") from None
+    return [file, *(file.parent / name for name in pictures.values())]
+
+
+def page(validation: Validation, pictures: Mapping[str, str], left_out: CrossValidation, notes: str) -> Lines:
+    judged = by_section(validation.points)
+    yield "# Accuracy: predictions beside measurements"
+    yield from paragraph(
+        INTRODUCTION.format(points=validation.num_points, simulated=len(validation.points), skipped=len(validation.skipped))
+    )
+    yield from summary(judged, validation)
+    yield from method()
+    for one in judged:
+        yield from section(one, pictures)
+    yield from overloaded(validation.overloaded())
+    if validation.steps is not None:
+        yield from steps(validation.steps, pictures)
+    yield from ratios(validation.changes(), pictures)
+    yield from cross_validated(left_out)
+    yield from peers(validation)
+    yield from where_it_is_bad(judged)
+    yield from skipped(validation)
+    yield from assumptions(validation)
+    if notes:
+        yield from ("", notes)
+
+
+INTRODUCTION = """
+This page is written by `seatrial validate POINTS.csv --steps STEPS.csv --page docs/accuracy.md`; only its last part, if any, is a person's.
+{points:,} measured points were given: {simulated:,} are simulated, {skipped:,} skipped for reasons that stand below.
+Errors are percentages of what was measured: the median and the 90th percentile of their size over points, and the signed median
+(above 0: too much is predicted). A goal in bold is missed.
+"""
+
+METHOD = """
+Each point is simulated with its own settings and its own traffic: recorded arrivals where there are any, else as many requests of the same
+structure. The scheduler, the KV cache and the prefix cache are the engine's, exactly. The time of a step is the sum of its operators, from
+curves fitted to operators timed one by one, and of the engine's own overheads, fitted to serving runs: few numbers per engine, none per
+model. So there are three kinds of figures: those of points to which the engine's constants were fitted (most tables here), those of models
+and accelerators that such a fit left out (cross-validation, where it is given), and step times, which know nothing of queues.
+[validate.md](validate.md) says how a point is read, what is assumed where a source is silent, and how to do the same with measurements of
+your own; [cost.md](cost.md) has the formulas.
+"""
+
+
+def method() -> Lines:
+    yield from ("", "## Method")
+    yield from paragraph(METHOD)
+
+
+# Summary
+
+
+def summary(judged: Sequence[Judged], validation: Validation) -> Lines:
+    """One row per section and goal."""
+    rows = []
+    for one in judged:
+        for metric, error in one.errors.items():
+            if metric in one.section.goals:
+                rows.append([one.section.title, metric, f"{error.n:,}", both(error), goal_text(error, one.section.goals[metric])])
+    if validation.steps is not None:
+        for engine, error in validation.steps.groups()["engine"].items():
+            rows.append([f"Step times, {engine}", "step_time", f"{error.n:,}", both(error), ""])
+    if rows:
+        yield ""
+        yield from table(["what", "metric", "n", "median / p90 %", "goal"], rows, words=2)
+
+
+def goal_text(error: Error, goal: tuple[float, float | None]) -> str:
+    """`2 / **6**`: those in bold are missed."""
+    found = (error.median_ape_pct, error.p90_ape_pct)
+    return " / ".join(f"**{aim:g}**" if value > aim else f"{aim:g}" for value, aim in zip(found, goal) if aim is not None)
+
+
+# Sections
+
+
+def section(one: Judged, pictures: Mapping[str, str]) -> Lines:
+    about = one.section
+    yield from ("", f"## {about.title}")
+    yield from paragraph(f"{about.what} {len(one.points):,} points.")
+    rows = [
+        [metric, f"{e.n:,}", pct(e.median_ape_pct), pct(e.p90_ape_pct), signed(e.median_signed_pct), goal_of(about, metric, e)]
+        for metric, e in one.errors.items()
+    ]
+    yield ""
+    yield from table(["metric", "points", "median %", "p90 %", "signed %", "goal"], rows)
+    if about.each:
+        yield from point_by_point(one)
+    for grouping in about.by:
+        yield from group_table(one, grouping)
+    if name := pictures.get(about.name):
+        yield from ("", f"![{about.title}: predicted against measured]({name})")
+
+
+def goal_of(about: Section, metric: str, error: Error) -> str:
+    return goal_text(error, about.goals[metric]) if metric in about.goals else ""
+
+
+def point_by_point(one: Judged) -> Lines:
+    """A row for each point, with its signed errors; those beyond what is aimed at in bold."""
+    aims = one.section.each
+    rows = []
+    for compared in one.points:
+        cells = [
+            signed_cell(compared.pairs[metric], aims.get(metric)) if metric in compared.pairs else "" for metric in one.section.metrics
+        ]
+        rows.append([compared.point.point_id, *cells])
+    said = ", ".join(f"{metric} within {aim:g} %" for metric, aim in aims.items())
+    yield from ("", f"Each point, signed error in per cent; aimed at is {said}.", "")
+    yield from table(["point", *one.section.metrics], rows)
+
+
+def signed_cell(pair: Pair, aim: float | None) -> str:
+    text = signed(pair.signed_pct)
+    return f"**{text}**" if aim is not None and pair.ape_pct > aim else text
+
+
+def group_table(one: Judged, grouping: str) -> Lines:
+    """Those with the most points first."""
+    key = key_of(grouping)
+    values = Counter(key(compared) for compared in one.points)
+    if len(values) < 2:
+        return
+    order = sorted(values, key=lambda value: (-values[value], value))
+    rows = []
+    for value in order[:ROWS_SHOWN]:
+        found = errors(c.pairs for c in one.points if key(c) == value)
+        rows.append([value, f"{values[value]:,}", *(both(found.get(metric)) for metric in one.errors)])
+    yield ""
+    yield from table([f"by {grouping}", "points", *one.errors], rows)
+    if len(order) > ROWS_SHOWN:
+        yield from ("", f"And {len(order) - ROWS_SHOWN} more, with {sum(values[value] for value in order[ROWS_SHOWN:]):,} points.")
+
+
+def key_of(grouping: str) -> Callable[[Compared], str]:
+    if grouping == "stage":
+        return lambda compared: compared.point.stage
+    return GROUPINGS[grouping]
+
+
+# Requests that were given up
+
+
+def overloaded(points: Sequence[Compared]) -> Lines:
+    if not points:
+        return
+    yield from ("", "## Overloaded runs: requests answered in time")
+    yield from paragraph("Where the client gave up on requests, how many it had answers to; aimed at is a difference of 5 %.")
+    rows = []
+    for compared in points:
+        row = as_overloaded(compared)
+        completed = row["num_completed"]
+        pair = Pair(completed["predicted"], completed["actual"])
+        rows.append([row["point_id"], f"{row['num_requests']:,}", f"{pair.actual:,}", f"{pair.predicted:,}", signed_cell(pair, 5.0)])
+    yield ""
+    yield from table(["run", "sent", "answered", "predicted", "signed %"], rows)
+
+
+# Steps
+
+
+def steps(found: StepValidation, pictures: Mapping[str, str]) -> Lines:
+    yield from ("", "## Step times")
+    yield from paragraph(
+        f"{len(found.steps):,} measured times of single steps, of prompts, of decodes, or of both (mixed), beside what the cost says of the"
+        " same batch; nothing is simulated. Engines that have no profile of their own stand apart."
+        f" {len(found.skipped):,} steps are skipped."
+    )
+    rows = [
+        [value, f"{e.n:,}", pct(e.median_ape_pct), pct(e.p90_ape_pct), signed(e.median_signed_pct)]
+        for grouping in ("engine", "system")
+        for value, e in found.groups()[grouping].items()
+    ]
+    yield ""
+    yield from table(["engine; system and phase", "steps", "median %", "p90 %", "signed %"], rows)
+    yield from reasons(skip.reason for skip in found.skipped)
+    if name := pictures.get("steps"):
+        yield from ("", f"![Step times: predicted against measured]({name})")
+
+
+# Ratios
+
+
+def ratios(found: Sequence[Change], pictures: Mapping[str, str]) -> Lines:
+    if not found:
+        return
+    yield from ("", "## What a change of configuration does")
+    yield from paragraph(
+        "Pairs of points that differ in exactly one thing, neighbours in its value (of accelerators, all pairs): the ratio of the two"
+        " predictions beside that of the two measurements. The direction counts where the measured change is more than"
+        f" {100 * NOISE:g} %. Parts of runs, saturated points and those of trust C are left out."
+    )
+    rows = [
+        [kind, metric, f"{e.n:,}", pct(e.median_ape_pct), pct(e.p90_ape_pct), direction(e)]
+        for kind, of in ratio_errors(found).items()
+        for metric, e in of.items()
+    ]
+    yield ""
+    yield from table(["change", "metric", "pairs", "median %", "p90 %", "right direction"], rows, words=2)
+    if name := pictures.get("ratios"):
+        yield from ("", f"![Ratios: predicted against measured]({name})")
+
+
+def direction(error: RatioError) -> str:
+    return "" if error.right_direction is None else f"{pct(100 * error.right_direction)} % of {error.num_directed:,}"
+
+
+# Cross-validation
+
+
+def read_cross_validation(file: Path) -> CrossValidation:
+    """What was left out -> its value, or `all` -> metric -> error, as the groups of a validation are written."""
+    form = "it holds what was left out, its value, metric and error, as `groups` of summary.json does"
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        return {
+            what: {value: {metric: Error(**error) for metric, error in of.items()} for value, of in values.items()}
+            for what, values in content.items()
+        }
+    except (OSError, ValueError) as problem:
+        raise PointsError(f"--cross-validation {file} cannot be read ({problem}); {form}") from None
+    except (AttributeError, TypeError):
+        raise PointsError(f"--cross-validation {file} is JSON of another form; {form}") from None
+
+
+def cross_validated(left_out: CrossValidation) -> Lines:
+    for what, values in left_out.items():
+        metrics = [metric for metric in METRICS if any(metric in found for found in values.values())]
+        yield from ("", f"## Leaving one {what} out")
+        yield from paragraph(
+            f"Every {what} predicted with constants that were fitted without it: what one that nobody measured may meet. Median / p90 %."
+        )
+        yield ""
+        yield from table([what, *metrics], [[value, *(both(found.get(metric)) for metric in metrics)] for value, found in values.items()])
+
+
+# Beside others
+
+
+def peers(validation: Validation) -> Lines:
+    beside = validation.beside_peers()
+    if not beside:
+        return
+    yield from ("", "## Other simulators on the same points")
+    yield from paragraph("Their published predictions, and ours on the very same figures: median / p90 %.")
+    rows = [
+        [simulator, metric, f"{error.n:,}", both(error), both(ours.get(metric))]
+        for simulator, theirs, ours in beside
+        for metric, error in theirs.items()
+    ]
+    yield ""
+    yield from table(["simulator", "metric", "figures", "theirs", "ours"], rows, words=2)
+
+
+# Limits
+
+
+def where_it_is_bad(judged: Sequence[Judged]) -> Lines:
+    rows: list[tuple[float, list[str]]] = []
+    for one in judged:
+        if one.section.again:
+            continue
+        for value, group in model_on_gpu(one.points).items():
+            found = errors(compared.pairs for compared in group)
+            metric = next((metric for metric in ("tpot_mean", "output_tokens_per_s") if metric in found), None)
+            if metric is not None and len(group) >= LEAST_IN_GROUP:
+                error = found[metric]
+                cells = [one.section.name, value, f"{error.n:,}", metric, both(error), signed(error.median_signed_pct)]
+                rows.append((error.median_ape_pct, cells))
+    if not rows:
+        return
+    rows.sort(key=lambda row: (-row[0], row[1]))
+    yield from ("", "## Where it is bad")
+    yield from paragraph(
+        f"The groups of one engine, model and accelerator with the largest median error, of those with {LEAST_IN_GROUP} points or more."
+    )
+    heads = ["section", "engine, model, accelerator", "points", "metric", "median / p90 %", "signed %"]
+    yield ""
+    yield from table(heads, [cells for _, cells in rows[:WORST_SHOWN]], words=2)
+
+
+def model_on_gpu(points: Iterable[Compared]) -> dict[str, list[Compared]]:
+    groups: dict[str, list[Compared]] = {}
+    for compared in points:
+        value = f"{compared.system.engine}, {compared.system.model_text}, {compared.system.pool.accelerator}"
+        groups.setdefault(value, []).append(compared)
+    return groups
+
+
+def skipped(validation: Validation) -> Lines:
+    if not validation.skipped:
+        return
+    yield from ("", "## What is not simulated")
+    yield from paragraph(f"{len(validation.skipped):,} points are skipped:")
+    yield from reasons(skip.reason for skip in validation.skipped)
+
+
+def reasons(given: Iterable[str]) -> Lines:
+    """The most frequent first; those that name a point's own figures are many, and rare."""
+    counts = sorted(Counter(given).items(), key=lambda entry: (-entry[1], entry[0]))
+    if counts:
+        yield ""
+    for reason, count in counts[:REASONS_SHOWN]:
+        yield f"- {count:,}: {reason}"
+    if rest := counts[REASONS_SHOWN:]:
+        yield f"- {sum(count for _, count in rest):,}: {len(rest)} other reasons"
+
+
+def assumptions(validation: Validation) -> Lines:
+    if validation.assumed:
+        yield from ("", "## Assumed where a source is silent")
+        yield from paragraph("[validate.md](validate.md#what-is-assumed) says what and why; of how many points:")
+        yield from ("", ", ".join(f"{name} ({count:,})" for name, count in validation.assumed.items()))

@@ -1,0 +1,103 @@
+"""The accuracy page says everything that a validation found, and the same of the same."""
+
+import json
+import re
+
+import pytest
+
+from seatrial.cli.main import main
+from seatrial.report.accuracy_page import goal_text
+from seatrial.validate.accuracy import Error
+from seatrial.validate.sections import OTHERS, read_sections
+
+COLUMNS = (
+    "point_id,exp_id,source,trust,model,gpu,tp,kind,concurrency,num_requests,input_mean,output_mean,ttft_mean_ms,tpot_mean_ms,n_ok,n_fail"
+)
+LOOP = "serving_closedloop"
+ROWS = (
+    f"a,a,InferenceX dump,B,llama-3.1-8b,h100_sxm,1,{LOOP},4,12,100,20,30,8,10,2",
+    f"b,b,InferenceX dump,B,llama-3.1-8b,h100_sxm,2,{LOOP},4,12,100,20,25,6,,",
+    f"c,c,InferenceX dump,B,llama-3.1-8b,h200_sxm,1,{LOOP},4,12,100,20,28,7,,",
+    f"d,d,ours,B,llama-3.1-8b,x9000,1,{LOOP},4,12,100,20,30,8,,",
+    f"e,e,ours,B,llama-3.1-8b,h100_sxm,1,{LOOP},2,6,100,20,30,8,,",
+)
+STEPS = "model,gpu,tp,engine,phase,decode_seqs,mean_context_tokens,time_ms\nllama-3.1-8b,h100_sxm,1,vLLM 0.15.1,decode,8,500,9\n"
+
+
+@pytest.fixture
+def write_page(tmp_path):
+    (tmp_path / "points.csv").write_text("\n".join((COLUMNS, *ROWS)) + "\n")
+    (tmp_path / "steps.csv").write_text(STEPS)
+
+    def write(name="accuracy.md", *more):
+        files = [str(tmp_path / "points.csv"), "--steps", str(tmp_path / "steps.csv"), "--page", str(tmp_path / name)]
+        assert main(["validate", *files, "--jobs", "1", *map(str, more)]) == 0
+        return (tmp_path / name).read_text()
+
+    return write
+
+
+def test_the_page_has_every_part(write_page):
+    page = write_page()
+    headings = re.findall(r"^## (.*)$", page, re.MULTILINE)
+    assert headings == [
+        "Method",
+        "InferenceX closed loops",
+        "All other points",
+        "Overloaded runs: requests answered in time",
+        "Step times",
+        "What a change of configuration does",
+        "What is not simulated",
+    ]
+    assert "| a | 12 | 10 | 12 | **+20.0** |" in page
+    assert "x9000" in page
+
+
+def test_pictures_lie_beside_the_page_where_it_says(write_page, tmp_path):
+    places = re.findall(r"!\[.*?\]\((.*?)\)", write_page())
+    assert places == [f"accuracy/{name}.png" for name in ("inferencex", "others", "steps", "ratios")]
+    for place in places:
+        content = (tmp_path / place).read_bytes()
+        assert content.startswith(b"\x89PNG")
+        assert len(content) < 100_000
+
+
+def test_the_same_points_give_the_same_bytes(write_page, tmp_path):
+    assert write_page() == write_page("again.md").replace("again/", "accuracy/")
+    for picture in (tmp_path / "accuracy").iterdir():
+        assert picture.read_bytes() == (tmp_path / "again" / picture.name).read_bytes()
+
+
+def test_what_a_person_wrote_beside_it_comes_last_as_it_is(write_page, tmp_path):
+    (tmp_path / "accuracy_notes.md").write_text("## Why\n\nBecause *we* tried.\n")
+    assert write_page().endswith("\n\n## Why\n\nBecause *we* tried.\n")
+
+
+def test_what_a_fit_left_out_is_a_table(write_page, tmp_path):
+    error = Error(2.25, 8.0, -1.0, 7)._asdict()
+    file = tmp_path / "left_out.json"
+    file.write_text(json.dumps({"model": {"all": {"tpot_mean": error}, "llama-2-7b": {"tpot_mean": error, "ttft_mean": error}}}))
+    page = write_page("accuracy.md", "--cross-validation", file)
+    assert "## Leaving one model out" in page
+    assert "| model | ttft_mean | tpot_mean |" in page
+    assert "| all |  | 2.2 / 8.0 |" in page
+
+
+def test_a_cross_validation_of_another_form_is_one_sentence(write_page, tmp_path, capsys):
+    file = tmp_path / "left_out.json"
+    file.write_text('{"model": 3}')
+    points = str(tmp_path / "points.csv")
+    assert main(["validate", points, "--page", str(tmp_path / "p.md"), "--cross-validation", str(file)]) == 2
+    assert "is JSON of another form" in capsys.readouterr().err
+    assert main(["validate", points, "--cross-validation", str(file)]) == 2
+    assert "give --page FILE too" in capsys.readouterr().err
+
+
+def test_a_goal_that_is_missed_is_bold():
+    assert goal_text(Error(2.5, 5.0, 0.0, 9), (2.0, 6.0)) == "**2** / 6"
+    assert goal_text(Error(19.0, 90.0, 0.0, 9), (20.0, None)) == "20"
+
+
+def test_sections_have_names_of_their_own():
+    names = [section.name for section in (*read_sections(), OTHERS)]
+    assert len(set(names)) == len(names)
