@@ -9,6 +9,7 @@ from seatrial.trial.yaml_file import read_yaml
 from seatrial.validate.accuracy import Error, errors
 from seatrial.validate.assumptions import fits
 from seatrial.validate.compared import Compared
+from seatrial.validate.point import Point
 from seatrial.workload.spec import Spec
 
 FILE = Path(__file__).parent / "data" / "sections.yaml"
@@ -59,12 +60,16 @@ class Judged(NamedTuple):
 
 
 def by_section(points: Iterable[Compared]) -> list[Judged]:
-    """Each point in the first section that it fits, and in those that want it again; sections without points are left out."""
+    """Each point in its section, and in those that want it again; sections without points are left out."""
     judged = [Judged(section, []) for section in (*read_sections(), OTHERS)]
     for compared in points:
-        fitting = [one for one in judged if fits(one.section.when, compared.point)]
-        own = next(one for one in fitting if not one.section.again)
-        for one in fitting:
-            if one is own or one.section.again:
-                one.points.append(compared)
+        own = section_of(compared.point)
+        for section, members in judged:
+            if section is own or (section.again and fits(section.when, compared.point)):
+                members.append(compared)
     return [one for one in judged if one.points]
+
+
+def section_of(point: Point) -> Section:
+    """The first that it fits, of those that do not take points again."""
+    return next((section for section in read_sections() if not section.again and fits(section.when, point)), OTHERS)

@@ -1,0 +1,85 @@
+"""What predictions have reached, they keep: errors on measured points stay within tests/data/accuracy_limits.yaml.
+
+A dozen points are always at hand. The whole truth lies outside this repository, at ../shared/data/truth or where SEATRIAL_TRUTH says;
+without it those tests are skipped. `python -m pytest tests/validate/test_reached_accuracy.py -s` prints what is reached now.
+"""
+
+import os
+from pathlib import Path
+
+import pytest
+import yaml
+
+from seatrial.validate import predict, prepare, read_points
+from seatrial.validate.peers import Peers
+from seatrial.validate.ratios import ratio_errors
+from seatrial.validate.sections import by_section, section_of
+from seatrial.validate.steps import read_steps, validate_steps
+from seatrial.validate.validation import compare
+
+DATA = Path(__file__).parents[1] / "data"
+LIMITS = yaml.safe_load((DATA / "accuracy_limits.yaml").read_text(encoding="utf-8"))
+TRUTH = Path(os.environ.get("SEATRIAL_TRUTH", Path(__file__).parents[3] / "shared" / "data" / "truth"))
+NO_PEERS: Peers = {}
+
+needs_truth = pytest.mark.skipif(not (TRUTH / "engine_points.csv").is_file(), reason="the whole truth is not at hand")
+
+
+def validated(points, *folders):
+    prepared = prepare(points, requests=folders)
+    return compare(points, prepared, predict(prepared.experiments), NO_PEERS)
+
+
+def check(what, found, limits):
+    """Every limit has a figure, and none is passed."""
+    for metric, error in found.items():
+        print(f"{what}, {metric}: {error.median_ape_pct:.1f} / {error.p90_ape_pct:.1f}, of {error.n}")
+    passed = [
+        f"{what}, {metric}: {found[metric].median_ape_pct:.1f} / {found[metric].p90_ape_pct:.1f} and not {median} / {p90}"
+        for metric, (median, p90) in limits.items()
+        if found[metric].median_ape_pct > median or found[metric].p90_ape_pct > p90
+    ]
+    assert not passed, "; ".join(passed)
+
+
+def test_a_dozen_points_are_as_near_as_they_were():
+    validation = validated(read_points(DATA / "measured_points.csv"))
+    assert not validation.skipped
+    check("a dozen points", validation.errors, LIMITS["embedded"])
+
+
+@pytest.fixture(scope="module")
+def validation():
+    """Of large sections every so many-th point, as the limits say: a minute is enough for a test."""
+    points = read_points(TRUTH / "engine_points.csv")
+    asked = []
+    for name, limits in LIMITS["sections"].items():
+        asked += [point for point in points if section_of(point).name == name][:: limits.get("every", 1)]
+    return validated(asked, TRUTH, TRUTH / "requests")
+
+
+@needs_truth
+@pytest.mark.truth
+@pytest.mark.parametrize("name", LIMITS["sections"])
+def test_a_section_is_as_near_as_it_was(name, validation):
+    found = {one.section.name: one.errors for one in by_section(validation.points)}
+    check(name, found[name], {metric: limits for metric, limits in LIMITS["sections"][name].items() if metric != "every"})
+
+
+@needs_truth
+@pytest.mark.truth
+def test_ratios_are_as_near_as_they_were(validation):
+    found = ratio_errors(validation.changes())
+    for kind, limits in LIMITS["ratios"].items():
+        check(kind, found[kind], {metric: (median, p90) for metric, (median, p90, _) in limits.items()})
+        for metric, (_, _, right) in limits.items():
+            share = found[kind][metric].right_direction
+            print(f"{kind}, {metric}: {share:.3f} of {found[kind][metric].num_directed} in the right direction")
+            assert share >= right
+
+
+@needs_truth
+@pytest.mark.truth
+def test_step_times_are_as_near_as_they_were():
+    found = validate_steps(read_steps(TRUTH / "iteration_points.csv"))
+    check("step times", found.groups()["engine"], LIMITS["step_times"])
