@@ -58,6 +58,14 @@ def caching_cases(draw: st.DrawFn, *, max_rows: int = 12) -> Case:
 
 
 @st.composite
+def impatient_cases(draw: st.DrawFn, of: st.SearchStrategy[Case]) -> Case:
+    """One whose clients give up after a while: at once, in the middle of things, or hardly ever."""
+    case = draw(of)
+    timeout = draw(st.sampled_from([1, 2, 4, 7, 16, 40, 100])) * (1 / 64 if case.is_dyadic else ARRIVAL_UNIT * 1.0123)
+    return case._replace(config=replace(case.config, timeout=timeout))
+
+
+@st.composite
 def cruising_cases(draw: st.DrawFn, *, max_rows: int = 60) -> Case:
     """One whose requests mostly start whole in the next step, several at once, but now and then just fail to."""
     is_dyadic = draw(st.booleans())

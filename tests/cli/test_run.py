@@ -58,6 +58,7 @@ def test_without_anything_the_builtin_scenario_runs(capsys):
         ["--cost", "affine:base=0.01", "--num-gpu-blocks-override", 400, "--slo", "ttft:mean=1e-9,queue:p99.9=1000"],
         ["--scheduler", "static", "--warmup", 1, "--cooldown", 1],
         ["--num-gpu-blocks-override", 2],
+        ["--request-timeout", 0.5],
         ["--warmup", 1e6],
     ],
 )

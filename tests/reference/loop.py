@@ -39,6 +39,7 @@ def simulate(rows: list[Row], config: Config, cost: Callable[[Sums], float], *, 
     sequences = [Sequence(row.arrival, row.prompt, row.output, tokens=tokens(number, row, config)) for number, row in enumerate(rows)]
     accepted = [sequence for sequence, row in zip(sequences, rows) if not config.rejects(row)]
     to_come = deque(sorted(accepted, key=lambda sequence: sequence.arrival))
+    replica.known = list(to_come)
     in_flight: deque[InFlight] = deque()
     stage_left = [-inf] * config.pipeline_parallel  # when the latest batch has left each stage
 
@@ -48,6 +49,8 @@ def simulate(rows: list[Row], config: Config, cost: Callable[[Sums], float], *, 
             come_out(in_flight.popleft(), replica, run)
         while to_come and to_come[0].arrival <= now:
             replica.waiting.append(to_come.popleft())
+        if not in_flight:  # a step takes along whom it began with
+            replica.give_up(now)
         while len(in_flight) < config.pipeline_parallel and (batch := schedule(replica)):
             sums = sums_of((work for _, work in batch), window)
             end = flow_through(stage_left, now, cost(sums))
@@ -68,11 +71,13 @@ def simulate_ahead(rows: list[Row], config: Config, cost: Callable[[Sums], float
     sequences = [Sequence(row.arrival, row.prompt, row.output, tokens=tokens(number, row, config)) for number, row in enumerate(rows)]
     accepted = [sequence for sequence, row in zip(sequences, rows) if not config.rejects(row)]
     to_come = deque(sorted(accepted, key=lambda sequence: sequence.arrival))
+    replica.known = list(to_come)
     now, planned = -inf, []
 
     def plan() -> Batch:
         while to_come and to_come[0].arrival <= now:
             replica.waiting.append(to_come.popleft())
+        replica.give_up(now)
         batch = schedule(replica)
         run.peak_blocks = max(run.peak_blocks, config.num_blocks - replica.num_free_blocks)
         return batch
@@ -81,6 +86,8 @@ def simulate_ahead(rows: list[Row], config: Config, cost: Callable[[Sums], float
         if not planned:
             now = max(now, to_come[0].arrival)
             planned = plan()
+            if not planned:  # who came has gone again
+                continue
         sums = sums_of((work for _, work in planned), window)
         end = now + cost(sums)
         note_start(planned, now)
@@ -94,7 +101,7 @@ def finish(run: Run, replica: Replica, sequences: list[Sequence]) -> Run:
     assert not replica.waiting
     assert not replica.running
     run.num_preemptions = replica.num_preemptions
-    run.outcomes = [outcome(sequence) for sequence in sequences]
+    run.outcomes = [outcome(sequence, replica.config.timeout) for sequence in sequences]
     return run
 
 
@@ -139,7 +146,9 @@ def come_out(step: InFlight, replica: Replica, run: Run) -> None:
     run.steps.append(Step(step.start, step.end, step.sums, num_free_blocks, replica.num_free_blocks))
 
 
-def outcome(sequence: Sequence) -> Outcome:
-    status = "completed" if sequence.has_ended else "rejected"
+def outcome(sequence: Sequence, timeout: float | None) -> Outcome:
+    """An answer that ends when its client has gone is none."""
+    is_late = sequence.has_ended and timeout is not None and sequence.last_token > sequence.arrival + timeout
+    status = "failed" if is_late or sequence.has_failed else "completed" if sequence.has_ended else "rejected"
     times = (sequence.queue_time, sequence.first_token, sequence.last_token)
     return Outcome(status, *times, sequence.num_preemptions, sequence.num_cached_tokens)

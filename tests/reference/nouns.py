@@ -34,6 +34,7 @@ class Config:
     async_scheduling: bool = False
     enable_prefix_caching: bool = False
     prefix_block_tokens: int = 16
+    timeout: float | None = None  # a client gives up that long after it asked
 
     @property
     def num_watermark_blocks(self) -> int:

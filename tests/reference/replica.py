@@ -37,6 +37,7 @@ class Sequence:
     queue_time: float | None = None
     first_token: float | None = None
     last_token: float | None = None
+    has_failed: bool = False
 
     @property
     def num_tokens(self) -> int:
@@ -65,6 +66,7 @@ class Replica:
         self.waiting: deque[Sequence] = deque()
         self.running: list[Sequence] = []  # in order of admission
         self.num_preemptions = 0
+        self.known: list[Sequence] = []  # in order of arrival
 
     @property
     def num_free_blocks(self) -> int:
@@ -117,6 +119,21 @@ class Replica:
                 return False
         self.hold(sequence, num_blocks)
         return True
+
+    def give_up(self, now: float) -> None:
+        """Whose client has gone by now is dropped, in order of arrival."""
+        if self.config.timeout is None:
+            return
+        for sequence in self.known:
+            if sequence.arrival + self.config.timeout <= now:
+                if sequence in self.running:
+                    self.running.remove(sequence)
+                    self.hold(sequence, 0)
+                elif sequence in self.waiting:
+                    self.waiting.remove(sequence)
+                else:
+                    continue
+                sequence.has_failed = True
 
     def preempt(self, sequence: Sequence) -> None:
         self.running.remove(sequence)

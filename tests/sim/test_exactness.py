@@ -21,7 +21,7 @@ from seatrial.sim.recorder import Recorder
 from seatrial.sim.simulate import simulate
 from seatrial.testing.workloads import Given
 from seatrial.workload.closed_loop import closed_loop
-from strategies import Case, caching_cases, cases, cruising_cases
+from strategies import Case, caching_cases, cases, cruising_cases, impatient_cases
 
 PIECE = 64  # tokens of context
 
@@ -70,7 +70,7 @@ def sail(case: Case, workload: Workload | None = None) -> tuple[dict[int, tuple]
     records: list[RequestRecords] = []
     gaps: list[GapRuns] = []
     recorder = Recorder(records.append, gaps.append, Audit())
-    simulate(workload or given_rows(case), replica, recorder)
+    simulate(workload or given_rows(case), replica, recorder, timeout=config.timeout)
     outcomes = {}
     for some in records:
         for i in range(len(some)):
@@ -101,6 +101,11 @@ def check(case: Case) -> None:
     for row, outcome in enumerate(naive.outcomes):
         done, queue_time, first_token, finish, num_preemptions, _, num_cached_tokens = ours[row]
         assert done == (outcome.status == "completed")
+        if outcome.status == "failed":
+            known = (outcome.queue_time, outcome.first_token)
+            assert (queue_time, first_token) == close([np.nan if time is None else time for time in known], nan_ok=True)
+            assert np.isnan(finish)
+            assert num_preemptions == outcome.num_preemptions
         if done:
             assert (queue_time, first_token, finish) == close((outcome.queue_time, outcome.first_token, outcome.finish))
             assert (num_preemptions, num_cached_tokens) == (outcome.num_preemptions, outcome.num_cached_tokens)
@@ -183,6 +188,21 @@ def test_a_closed_loop_equals_the_naive_reference(case, concurrency, think_time)
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 def test_a_closed_loop_with_a_prefix_cache_equals_the_naive_reference(case, concurrency, think_time):
     check_closed_loop(case, concurrency, think_time)
+
+
+@pytest.mark.parametrize("scheduler", sorted({*SCHEDULERS} - {"static"}))
+def test_clients_who_give_up_equal_the_naive_reference(scheduler):
+    hunt(impatient_cases(cases(scheduler)), 100)
+
+
+def test_clients_of_a_prefix_cache_who_give_up_equal_the_naive_reference():
+    hunt(impatient_cases(caching_cases()), 300)
+
+
+@pytest.mark.slow
+def test_clients_who_give_up_equal_the_naive_reference_over_a_long_hunt():
+    hunt(impatient_cases(caching_cases(max_rows=40)), 2000)
+    hunt(impatient_cases(cases("vllm-v1", max_rows=40)), 2000)
 
 
 @pytest.mark.slow

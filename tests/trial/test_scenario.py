@@ -170,6 +170,11 @@ def test_a_concurrency_makes_a_closed_loop_of_a_generator():
     assert (made.closed_loop.concurrency, made.closed_loop.think_time) == (8, 1.5)
 
 
+def test_a_timeout_is_for_any_workload():
+    assert with_flags(parsed(), timeout=9.0).timeout == 9.0
+    assert with_flags(parsed(), trace="a.csv", timeout=9.0).timeout == 9.0
+
+
 def test_a_limit_never_makes_a_generated_workload_longer():
     assert with_flags(parsed(), limit=3).num_requests == 3
     assert with_flags(parsed(), limit=30).num_requests == 10

@@ -219,6 +219,22 @@ def test_a_trace_in_a_closed_loop_keeps_its_lengths_and_not_its_times(tmp_path):
     assert table["arrival_s"].to_pylist()[2] == pytest.approx(0.05)
 
 
+def test_who_gives_up_has_failed_and_counts_as_such(tmp_path):
+    table = run_trace(tmp_path, timeout=0.045)  # an answer takes five steps of 10 ms
+    assert set(table["status"].to_pylist()) == {"failed"}
+    summary = run_trial(
+        resolve(parse_scenario(BY_HAND | {"workload": trace_of(tmp_path) | {"timeout": 0.045}}, "s.yaml", tmp_path)), audit=True
+    )
+    assert (summary.num_requests, summary.num_completed, summary.num_failed) == (20, 0, 20)
+
+
+def test_clients_give_up_only_where_the_engine_can_drop_their_requests(tmp_path):
+    said = BY_HAND | {"workload": trace_of(tmp_path) | {"timeout": 1.0}}
+    said["pools"] = [said["pools"][0] | {"scheduler": "static"}]
+    with pytest.raises(ScenarioError, match="every scheduler but static"):
+        resolve(parse_scenario(said, "s.yaml", tmp_path))
+
+
 @pytest.mark.parametrize(
     ("changes", "error", "text"),
     [

@@ -37,6 +37,7 @@ def seen():
         finish_time=arrival + e2e,
         num_output_tokens=np.full(count, 3),
         completed=np.ones(count, bool),
+        given_up=np.zeros(count, bool),
         overhead=RequestOverhead(0.5, 0.25),
         gaps=[],
         totals=EngineTotals(),

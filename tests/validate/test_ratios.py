@@ -10,7 +10,7 @@ from seatrial.validate.compared import Compared
 from seatrial.validate.ratios import changes, ratio_errors
 from seatrial.validate.system import System
 
-SYSTEM = System("llama-3.1-8b", PoolSpec(accelerator="h100_sxm"), "vllm-0.15")
+SYSTEM = System("llama-3.1-8b", PoolSpec(accelerator="h100_sxm"), engine="vllm-0.15", scheduler="vllm-v1")
 
 
 @pytest.fixture

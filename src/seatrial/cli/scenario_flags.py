@@ -113,14 +113,15 @@ class WorkloadFlags:
     num_requests: Annotated[int | None, Count, Parameter(help="requests in all; a trace is repeated until there are as many")] = None
     concurrency: Annotated[int | None, Count, Parameter(help="a closed loop: so many users, who each ask again after an answer")] = None
     think_time: Annotated[float | None, Seconds, Parameter(help="seconds from an answer to the next request of a closed loop")] = None
+    request_timeout: Annotated[float | None, Positive, Parameter(help="seconds after which a client gives up on its request")] = None
     seed: Annotated[int | None, Parameter(converter=whole(0), help="seed of everything that is drawn")] = None
 
     def top(self) -> dict[str, Any]:
         return {"seed": self.seed}
 
     def workload(self) -> dict[str, Any]:
-        said = {name: value for name, value in asdict(self).items() if name not in ("seed", "column")}
-        return said | {"columns": column_map(self.column)}
+        said = {name: value for name, value in asdict(self).items() if name not in ("seed", "column", "request_timeout")}
+        return said | {"columns": column_map(self.column), "timeout": self.request_timeout}
 
 
 @Parameter(name="*", group=Group("Figures", sort_key=3))

@@ -80,9 +80,10 @@ class Audit:
         if replica.members or replica.waiting:
             return
         _equal(replica.blocks_after(0), 0, "KV blocks held at the end")
-        _equal(self.num_gaps, self.num_output_tokens, "output tokens after the first")
-        _law(isclose(self.gap_time, self.residence, rel_tol=1e-9, abs_tol=1e-6), f"Little's law: {self.gap_time} against {self.residence}")
-        recomputed = totals.num_prompt_tokens + self.num_cached_tokens - self.num_prompt_tokens
+        _equal(self.num_gaps, self.num_output_tokens + replica.lost.num_gaps, "output tokens after the first")
+        residence = self.residence + replica.lost.gap_time
+        _law(isclose(self.gap_time, residence, rel_tol=1e-9, abs_tol=1e-6), f"Little's law: {self.gap_time} against {residence}")
+        recomputed = totals.num_prompt_tokens + self.num_cached_tokens - self.num_prompt_tokens - replica.lost.num_prompt_tokens
         # who comes back may find what another has computed in the meantime
         _law(recomputed == 0 or totals.num_preemptions > 0, f"{recomputed} prompt tokens too many")
         _law(recomputed >= 0 or isinstance(replica, CachingReplica), f"{-recomputed} prompt tokens too few")

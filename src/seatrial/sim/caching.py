@@ -148,6 +148,18 @@ class CachingReplica(Replica):
         super().complete(seq, end)
         self.completed.append(seq)
 
+    def give_up(self, seq: Sequence) -> None:
+        is_running = seq.row in self.members
+        num_computed_tokens = self.num_computed_tokens(seq) if is_running else 0
+        if is_running:
+            self.bring_up_to_date(self.blocks_after(0))
+        super().give_up(seq)
+        if is_running:
+            self.let_go(seq, num_computed_tokens)
+
+    def num_cached_tokens(self, seq: Sequence) -> int:
+        return seq.holding.num_cached_tokens
+
     def make_way(self, plan: StepPlan) -> None:
         self.bring_up_to_date(self.blocks_after(0))
         super().make_way(plan)

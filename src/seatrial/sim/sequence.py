@@ -1,8 +1,11 @@
 """A request on its way through a replica."""
 
-from math import nan
+from math import inf, nan
 
+from seatrial.core.record import Status
 from seatrial.sim.prefix_cache import Holding
+
+UNFINISHED = int(Status.UNFINISHED)  # looked up once: members of an enum are slow to find
 
 
 class Sequence:
@@ -14,6 +17,7 @@ class Sequence:
 
     __slots__ = (
         "arrival_time",
+        "deadline",
         "finish_step",
         "finish_time",
         "first_token_time",
@@ -46,6 +50,8 @@ class Sequence:
         self.first_token_time = nan
         self.finish_time = nan
         self.num_preemptions = 0
+        self.status = UNFINISHED
+        self.deadline = inf  # an answer that ends later is nobody's any more
         self.finish_step = -1  # the decode step after which it is done; -1 while it is not decoding
 
     # Set at arrival where there is a prefix cache, nowhere else.
@@ -57,4 +63,3 @@ class Sequence:
     join_step: int
     last_token_time: float
     window_step: int
-    status: int  # set when it ends

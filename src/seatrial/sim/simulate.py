@@ -10,6 +10,7 @@ from seatrial.core.record import Status
 from seatrial.core.request import Prefix, Workload
 from seatrial.sim.caching import CachingReplica
 from seatrial.sim.cruise import Pending, cruise, may_cruise
+from seatrial.sim.patience import Patience
 from seatrial.sim.recorder import Recorder
 from seatrial.sim.replica import Replica
 
@@ -17,13 +18,14 @@ ARRIVALS_AT_ONCE = 4096
 DRAIN_TIME = 60.0  # seconds simulated at once when the last request has come
 
 
-def simulate(workload: Workload, replica: Replica, recorder: Recorder) -> None:
-    """Run it all; the recorder takes what the replica writes down."""
+def simulate(workload: Workload, replica: Replica, recorder: Recorder, *, timeout: float | None = None) -> None:
+    """Run it all; the recorder takes what the replica writes down. With `timeout` a client gives up that many seconds after it asked."""
+    patience = None if timeout is None else Patience(timeout, replica)
     with _without_garbage_collection():
         if workload.has_follow_ups:
-            _simulate_with_follow_ups(workload, replica, recorder)
+            _simulate_with_follow_ups(workload, replica, recorder, patience)
         else:
-            _simulate_open_loop(workload, replica, recorder)
+            _simulate_open_loop(workload, replica, recorder, patience)
         recorder.close(replica)
 
 
@@ -39,7 +41,8 @@ def _without_garbage_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _simulate_open_loop(workload: Workload, replica: Replica, recorder: Recorder) -> None:
+def _simulate_open_loop(workload: Workload, replica: Replica, recorder: Recorder, patience: Patience | None) -> None:
+    run_until = replica.run_until if patience is None else patience.run_until
     before = replica.cost.request_overhead.before
     for chunk in workload.chunks():
         for start in range(0, len(chunk), ARRIVALS_AT_ONCE):
@@ -47,14 +50,14 @@ def _simulate_open_loop(workload: Workload, replica: Replica, recorder: Recorder
             times = chunk.arrival_time[part]
             columns = (chunk.row[part], times, times + before, chunk.num_prompt_tokens[part], chunk.num_output_tokens[part])
             arrivals: list[Pending] = list(zip(*[column.tolist() for column in columns]))
-            if isinstance(replica, CachingReplica):
-                _take_in_with_prefixes(arrivals, chunk.part(part).each_prefix(), replica)
+            if isinstance(replica, CachingReplica) or patience is not None:
+                _take_in_one_by_one(arrivals, chunk.part(part).each_prefix(), replica, patience)
             else:
                 _take_in(arrivals, replica)
             recorder.num_arrived += len(times)
             recorder.flush(replica)
     while replica.is_busy:
-        replica.run_until(replica.now + DRAIN_TIME)
+        run_until(replica.now + DRAIN_TIME)
         recorder.flush(replica)
 
 
@@ -71,26 +74,31 @@ def _take_in(arrivals: list[Pending], replica: Replica) -> None:
         place += 1
 
 
-def _take_in_with_prefixes(arrivals: Iterable[Pending], prefixes: Iterable[Prefix | None], replica: Replica) -> None:
+def _take_in_one_by_one(
+    arrivals: Iterable[Pending], prefixes: Iterable[Prefix | None], replica: Replica, patience: Patience | None
+) -> None:
+    run_until = replica.run_until if patience is None else patience.run_until
     for (row, time, ready, num_prompt, num_output), prefix in zip(arrivals, prefixes):
         if replica.seen_until < ready:
-            replica.run_until(ready)
-        replica.arrive(row, time, ready, num_prompt, num_output, prefix)
+            run_until(ready)
+        if replica.arrive(row, time, ready, num_prompt, num_output, prefix) and patience is not None:
+            patience.begin()
 
 
 Caused = tuple[float, int, int, int, Prefix | None]  # arrival time, row, prompt tokens, output tokens, how the prompt begins
 
 
-def _simulate_with_follow_ups(workload: Workload, replica: Replica, recorder: Recorder) -> None:
+def _simulate_with_follow_ups(workload: Workload, replica: Replica, recorder: Recorder, patience: Patience | None) -> None:
     """As above, but a request that ends may cause others, at that very moment or later: so the replica stops whenever one ends."""
     before, after = replica.cost.request_overhead
+    run_until = replica.run_until if patience is None else patience.run_until
     known = _one_by_one(workload)
     caused: list[Caused] = []
     coming = next(known, None)
     num_seen = 0
     while True:
         head = min((pending for pending in (coming, caused[0] if caused else None) if pending), default=None)
-        replica.run_until(head[0] + before if head else inf, stop_at_end=True)
+        run_until(head[0] + before if head else inf, stop_at_end=True)
         if len(replica.ended) == num_seen:
             if head is None:
                 return
@@ -100,9 +108,12 @@ def _simulate_with_follow_ups(workload: Workload, replica: Replica, recorder: Re
                 heappop(caused)
             time, row, num_prompt, num_output, prefix = head
             recorder.num_arrived += 1
-            replica.arrive(row, time, time + before, num_prompt, num_output, prefix)
+            if replica.arrive(row, time, time + before, num_prompt, num_output, prefix) and patience is not None:
+                patience.begin()
         for seq in replica.ended[num_seen:]:
             end = seq.finish_time + after if seq.status == Status.COMPLETED else seq.arrival_time
+            if seq.status == Status.FAILED and patience is not None:
+                end = patience.moment(seq)
             for request, num_output in workload.follow_ups(seq.row, end):
                 heappush(caused, (request.arrival_time, request.row, request.num_prompt_tokens, num_output, request.prefix))
         recorder.flush(replica)

@@ -16,6 +16,15 @@ from seatrial.sim.log import StepLog, pack_late
 from seatrial.sim.sequence import Sequence
 
 
+class Lost:
+    """Alive: what was done for requests that failed. `num_gaps` and `gap_time` are of their tokens after the first."""
+
+    def __init__(self) -> None:
+        self.num_prompt_tokens = 0
+        self.num_gaps = 0
+        self.gap_time = 0.0
+
+
 class ReplicaState:
     """Alive: the clock, the queue, the running sequences and the blocks. It is the `SchedulerView` of its scheduler.
 
@@ -44,6 +53,7 @@ class ReplicaState:
         self.num_preemptions = 0
         self.peak_blocks = 0
         self.idle_time = 0.0
+        self.lost = Lost()
 
     # --- what a scheduler may know ---
 
@@ -138,10 +148,37 @@ class ReplicaState:
                     self.release(seq)
 
     def complete(self, seq: Sequence, end: float) -> None:
+        del self.members[seq.row]
+        if end > seq.deadline:
+            self.fail(seq, seq.num_output_tokens, seq.num_prompt_tokens, end)
+            return
         seq.finish_time = end
         seq.status = Status.COMPLETED
-        del self.members[seq.row]
         self.ended.append(seq)
+
+    def give_up(self, seq: Sequence) -> None:
+        """Its client has gone: it leaves before the next step is planned, wherever it is, and lets go of its blocks."""
+        if seq.row in self.members:
+            self.leave(seq)
+            del self.members[seq.row]
+            self.num_held_blocks -= seq.num_blocks
+        else:
+            self.waiting.remove(seq)
+        num_output_tokens = seq.num_tokens - seq.num_prompt_tokens
+        self.fail(seq, num_output_tokens, seq.num_computed_tokens, seq.last_token_time if num_output_tokens else seq.first_token_time)
+
+    def fail(self, seq: Sequence, num_output_tokens: int, num_computed_tokens: int, last_token_time: float) -> None:
+        """It ends with so many tokens made that nobody wants; nothing of it is a moment of completion."""
+        seq.status = Status.FAILED
+        self.lost.num_prompt_tokens += min(num_computed_tokens, seq.num_prompt_tokens) - self.num_cached_tokens(seq)
+        if num_output_tokens:
+            self.lost.num_gaps += num_output_tokens - 1
+            self.lost.gap_time += last_token_time - seq.first_token_time
+        self.ended.append(seq)
+
+    def num_cached_tokens(self, seq: Sequence) -> int:
+        """Prompt tokens that were found cached at its first admission."""
+        return 0
 
     def release(self, seq: Sequence) -> None:
         """Give back the blocks that a completed sequence holds itself, now or when its batch has ended."""

@@ -80,6 +80,8 @@ def _changed_generator(current: dict[str, Any], said: dict[str, Any]) -> dict[st
         if "duration" in made:
             raise ScenarioError("--limit is for a number of requests, and the workload has a duration; give --num-requests")
         made["num_requests"] = min(made["num_requests"], said["limit"])
+    if "timeout" in said:
+        made["timeout"] = said["timeout"]
     return made | _changed_loop(made, said)
 
 

@@ -6,7 +6,7 @@ from seatrial.core.errors import ScenarioError
 from seatrial.core.request import Workload
 from seatrial.core.slo import SLO
 from seatrial.trial.scenario import Scenario, Targets, TraceSpec
-from seatrial.trial.setup import ReplicaSetup, resolve_replica, resolved_pool, with_prefix_caching
+from seatrial.trial.setup import ReplicaSetup, knows_timeouts, resolve_replica, resolved_pool, with_prefix_caching
 from seatrial.workload import Trace, at_rate, open_trace, repeated, speedup
 from seatrial.workload.closed_loop import closed_loop
 from seatrial.workload.generate import generate
@@ -27,6 +27,11 @@ class Trial:
 def resolve(scenario: Scenario) -> Trial:
     """The trial that the scenario describes. Nothing has run and nothing is written afterwards."""
     setup = resolve_replica(scenario)
+    if scenario.workload.timeout is not None and not knows_timeouts(setup):
+        raise ScenarioError(
+            f"clients that give up are for one pipeline stage and every scheduler but static, and here are {setup.scheduler} and"
+            f" {setup.parallelism.pipeline_parallel}; leave out the workload's timeout (--request-timeout)"
+        )
     slo = read_slo(scenario.slo)
     knows = isinstance(scenario.workload, TraceSpec) and names_prefixes(scenario.workload)
     if knows and scenario.pool.enable_prefix_caching is None:

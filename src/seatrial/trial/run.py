@@ -45,7 +45,7 @@ def run_trial(
             takers.append(stack.enter_context(RecordWriter(folder / "requests.parquet")).write)
         recorder = WatchedRecorder(partial(hand_to_all, takers), tally.add_gaps, Audit() if audit else None, progress)
         start = perf_counter()
-        simulate(trial.workload, replica, recorder)
+        simulate(trial.workload, replica, recorder, timeout=scenario.workload.timeout)
         wall_time = perf_counter() - start
         if not tally.num_seen:
             raise WorkloadError("the workload ends before its first request; give it a longer duration or a higher rate")

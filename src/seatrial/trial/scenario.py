@@ -55,7 +55,10 @@ class PoolSpec(Spec):
 
 
 class TraceSpec(Spec):
-    """The first `limit` requests of a trace, at another pace, end to end again until there are `num_requests`."""
+    """The first `limit` requests of a trace, at another pace, end to end again until there are `num_requests`.
+
+    `timeout` is how many seconds a client waits for the whole answer.
+    """
 
     trace: str
     format: str | None = None
@@ -65,6 +68,7 @@ class TraceSpec(Spec):
     rate: Rate | None = None
     num_requests: Count | None = None
     closed_loop: ClosedLoopSpec | None = None
+    timeout: Positive | None = None
 
     @model_validator(mode="after")
     def _one_pace(self) -> Self:

@@ -136,6 +136,11 @@ def knows_prefix_caching(setup: ReplicaSetup) -> bool:
     return "enable_prefix_caching" not in unused_options(setup.scheduler) and setup.parallelism.pipeline_parallel == 1
 
 
+def knows_timeouts(setup: ReplicaSetup) -> bool:
+    """Whether its engine can drop a request: none is in flight between two steps, and none stays as padding."""
+    return setup.parallelism.pipeline_parallel == 1 and setup.scheduler != "static"
+
+
 def check_options(pool: PoolSpec, scheduler: str) -> None:
     """Refuse a scheduler that nobody knows, and an argument that it would ignore."""
     unused = unused_options(scheduler)

@@ -18,17 +18,22 @@ from seatrial.validate.traffic import Traffic, Users, tells_prefixes, traffic_of
 
 @dataclass(frozen=True, slots=True)
 class Experiment:
-    """One run: a system under a traffic. `windows` has each point that it answers, and what of the run that point is about."""
+    """One run: a system under a traffic whose clients give up after `client_timeout` seconds.
+
+    `windows` has each point that it answers, and what of the run that point is about.
+    """
 
     system: System
     traffic: Traffic
     seed: int
+    client_timeout: float | None
     windows: tuple[tuple[str, Window], ...]
 
     @property
     def key(self) -> str:
         """The same for the same run and windows, and for no other."""
         told = [self.system.model, self.system.pool.model_dump(), type(self.traffic).__name__, asdict(self.traffic), self.seed]
+        told.append(self.client_timeout)
         windows = [[point_id, asdict(window)] for point_id, window in self.windows]
         return hashlib.sha256(json.dumps([told, windows], sort_keys=True).encode()).hexdigest()[:24]
 
@@ -63,7 +68,7 @@ def prepare(
     """Decide for each point what is to be run, or why nothing is. `requests` are the folders where recorded requests may be."""
     names = read_names() if names is None else names
     prepared = Prepared([], [], {}, {})
-    runs: dict[tuple[System, Traffic], list[tuple[str, Window]]] = {}
+    runs: dict[tuple[System, Traffic, float | None], list[tuple[str, Window]]] = {}
     for point in points:
         answers = Answers(point, read_assumptions())
         try:
@@ -77,10 +82,11 @@ def prepare(
         except SeatrialError as reason:
             prepared.skipped.append(Skipped(point.point_id, str(reason)))
             continue
-        runs.setdefault((system, traffic), []).append((point.point_id, window))
+        runs.setdefault((system, traffic, window.client_timeout), []).append((point.point_id, window))
         prepared.systems[point.point_id] = system
         prepared.assumed[point.point_id] = tuple(sorted(answers.used))
-    prepared.experiments.extend(Experiment(system, traffic, seed, tuple(windows)) for (system, traffic), windows in runs.items())
+    for (system, traffic, timeout), windows in runs.items():
+        prepared.experiments.append(Experiment(system, traffic, seed, timeout, tuple(windows)))
     return prepared
 
 

@@ -11,7 +11,7 @@ from seatrial.core.record import EngineTotals, GapRuns, RequestRecords, Status
 from seatrial.metrics.sketch import QuantileSketch
 from seatrial.sim.recorder import Recorder
 from seatrial.sim.simulate import simulate
-from seatrial.trial.setup import ReplicaCost, ReplicaSetup
+from seatrial.trial.setup import ReplicaCost, ReplicaSetup, knows_timeouts
 from seatrial.validate.requests import Integers, Phase
 from seatrial.validate.unsimulated import Unsimulated
 
@@ -47,13 +47,20 @@ class Observation:
     finish_time: Floats
     num_output_tokens: Integers
     completed: Keep
+    given_up: Keep
     overhead: RequestOverhead
     gaps: Sequence[GapRuns] = field(repr=False)
     totals: EngineTotals = field(repr=False)
 
 
-def observe(setup: ReplicaSetup, phases: Sequence[Phase], cost: ReplicaCost | None = None) -> Observation:
-    """Run the phases one after the other on one replica. Another `cost` takes the place of the setup's own."""
+def observe(
+    setup: ReplicaSetup, phases: Sequence[Phase], cost: ReplicaCost | None = None, client_timeout: float | None = None
+) -> Observation:
+    """Run the phases one after the other on one replica. Another `cost` takes the place of the setup's own.
+
+    Where the engine can't drop requests, those that a client gave up run on; `Reading` leaves them out all the same.
+    """
+    timeout = client_timeout if knows_timeouts(setup) else None
     if cost is not None:
         setup = replace(setup, cost=cost)
     replica = setup.make()
@@ -62,9 +69,8 @@ def observe(setup: ReplicaSetup, phases: Sequence[Phase], cost: ReplicaCost | No
     totals = EngineTotals()
     start = 0.0
     for phase in phases:
-        simulate(phase.workload(start), replica, Recorder(records.append, gaps.append, totals=totals))
-        finished = [float(np.nanmax(some.finish_time)) for some in records if len(some) and not np.isnan(some.finish_time).all()]
-        start = max(finished, default=start) + phase.gap
+        simulate(phase.workload(start), replica, Recorder(records.append, gaps.append, totals=totals), timeout=timeout)
+        start = max([start, *(last_moment(some, timeout) for some in records)]) + phase.gap
     rows = np.concatenate([some.row for some in records])
     order = np.argsort(rows, kind="stable")
     status = np.concatenate([some.status for some in records])[order]
@@ -77,10 +83,17 @@ def observe(setup: ReplicaSetup, phases: Sequence[Phase], cost: ReplicaCost | No
         finish_time=np.concatenate([some.finish_time for some in records])[order],
         num_output_tokens=np.concatenate([some.num_output_tokens for some in records])[order],
         completed=status == Status.COMPLETED,
+        given_up=status == Status.FAILED,
         overhead=setup.cost.request_overhead,
         gaps=gaps,
         totals=totals,
     )
+
+
+def last_moment(records: RequestRecords, timeout: float | None) -> float:
+    """When the last client has its answer or has given up; before all time where none did either."""
+    given_up = records.arrival_time[records.status == Status.FAILED] + (timeout or 0.0)
+    return float(max(np.fmax.reduce(records.finish_time, initial=-np.inf), given_up.max(initial=-np.inf)))
 
 
 class Reading(Mapping[str, float]):
@@ -106,7 +119,7 @@ class Reading(Mapping[str, float]):
             several = self._output > 1
             self._tpot = (self._e2e - self._ttft)[several] / (self._output[several] - 1)
         given_up = np.inf if window.client_timeout is None else seen.arrival_time + window.client_timeout
-        last = np.fmin(seen.finish_time, given_up)[chosen & seen.completed].max(initial=-np.inf)
+        last = np.fmin(seen.finish_time, given_up)[chosen & (seen.completed | seen.given_up)].max(initial=-np.inf)
         self.duration = float(last - seen.arrival_time[chosen].min())
 
     def __getitem__(self, name: str) -> float:

@@ -40,7 +40,7 @@ def predict_one(experiment: Experiment, cost: CostOf | None = None) -> list[Pred
     try:
         setup, phases = setup_of(experiment.system), requests_of(experiment.traffic, experiment.seed)
         used = setup.cost if cost is None else cost(setup, experiment.system)
-        seen = observe(setup, phases, used)
+        seen = observe(setup, phases, used, experiment.client_timeout)
     except SeatrialError as reason:
         return [Prediction(point_id, {}, reason=str(reason)) for point_id, _ in experiment.windows]
     predictions, known = [], provenance(used, seen.totals)

@@ -194,6 +194,7 @@ class ClosedLoopSpec(Spec):
 class WorkloadSpec(Spec):
     """Exactly one of `num_requests` and `duration` (seconds), and exactly one of `arrivals` and `closed_loop`.
 
+    `timeout` is how many seconds a client waits for the whole answer.
     `correlation` is the rank correlation of input and output (of what is drawn: without carried context).
     """
 
@@ -205,6 +206,7 @@ class WorkloadSpec(Spec):
     output: Distribution
     correlation: Annotated[Number, Field(ge=-1, le=1)] = 0.0
     sessions: Sessions | None = None
+    timeout: Positive | None = None
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
