@@ -48,6 +48,7 @@ def test_the_page_has_every_part(write_page):
         "Step times",
         "What a change of configuration does",
         "What is not simulated",
+        "Assumed where a source is silent",
     ]
     assert "| a | 12 | 10 | 12 | **+20.0** |" in page
     assert "x9000" in page
