@@ -50,7 +50,7 @@ def fitted():
     points = measured_points()
     prepared = prepare(points)
     knobs = tuple(knob._replace(spread=10.0) for knob in knobs_for([], list(TRUTH)))
-    with runs(prepared.experiments, points, knobs, 1) as measured:
+    with runs(prepared.experiments, points, knobs) as measured:
         start = start_values(knobs, {"": load_engine("vllm-0.14")})
         found = fit_engine(measured, start, 5, quietly)
         yield found, cross_validate(found, measured, prepared.systems, quietly)

@@ -15,25 +15,28 @@ from seatrial.catalog import load_engine, profile_name
 from seatrial.cli.flags import Json
 from seatrial.cli.output import note, print_json, progress, show
 from seatrial.cli.scenario_flags import Count
-from seatrial.cli.validate import Mapping, Points, Requests, Seed, Where, places
+from seatrial.cli.validate import Mapping, Requests, Seed, Steps, Where, places
 from seatrial.core.errors import FitError
 from seatrial.fit.cross_validation import CrossValidation, cross_validate
-from seatrial.fit.engine import EngineFit, Row, fit_engine, runs
+from seatrial.fit.engine import EngineFit, fit_engine, runs
 from seatrial.fit.engine_file import as_plain, write_engine
 from seatrial.fit.knobs import knobs_for, start_values
+from seatrial.fit.rows import STEP, Row
 from seatrial.validate.accuracy import error_of
 from seatrial.validate.experiment import prepare
 from seatrial.validate.names import read_names
 from seatrial.validate.points import read_points
 from seatrial.validate.predict import setup_of
+from seatrial.validate.steps import read_steps
 from seatrial.validate.validation import chosen
 
 
 def engine(
-    points: Points,
+    points: Annotated[Path, Parameter(help="a CSV file with a row per measured point; docs/validate.md has the columns")],
     /,
     *,
     base: Annotated[str, Parameter(help="the profile to begin from: what is not fitted is taken from it")] = "vllm",
+    steps: Steps = None,
     requests: Requests = None,
     mapping: Mapping = None,
     where: Where = (),
@@ -63,10 +66,12 @@ def engine(
     knobs = knobs_for(architectures, fit or None)
     start = start_values(knobs, {architecture: load_engine(base, architecture) for architecture in architectures})
     effort = sum(experiment.effort for experiment in prepared.experiments)
-    with runs(prepared.experiments, asked, knobs, jobs or os.cpu_count() or 1) as measured:
+    known_steps = read_steps(steps) if steps is not None else []
+    with runs(prepared.experiments, asked, knobs, steps=known_steps, jobs=jobs or os.cpu_count() or 1) as measured:
         with progress("fitting", effort * rounds) as bar:
             found = fit_engine(measured, start, rounds, adding(bar))
-        with progress("leaving out", effort * 2) as bar:
+        num_groups = len({each.system.model_text for each in prepared.experiments}) + len(architectures)
+        with progress("leaving out", effort * num_groups) as bar:
             validation = cross_validate(found, measured, prepared.systems, adding(bar))
     for point_id, reason in found.failed.items():
         note(f"{point_id} is left out: {reason}")
@@ -75,7 +80,7 @@ def engine(
         written = source or f"measured runs in {points.name}"
         write_engine(found, load_engine(base), out, written, date or calendar.today().isoformat())
         beside = out.with_suffix(".cross_validation.json")
-        beside.write_text(json_text.dumps(figures, indent=2) + "\n", encoding="utf-8")
+        beside.write_text(json_text.dumps(figures["left_out"], indent=2) + "\n", encoding="utf-8")
         note(f"the profile is {out}, its cross-validation {beside}")
     if json:
         print_json(figures)
@@ -105,11 +110,12 @@ def as_dict(fit: EngineFit, validation: CrossValidation) -> dict[str, object]:
     return {
         "values": as_plain(fit.values),
         "standard_errors_pct": {place: 100 * error for place, error in as_plain(fit.spreads).items()},
-        "num_points": len({row.point_id for row in fit.rows}),
+        "num_points": len({row.point_id for row in fit.rows if row.metric != STEP}),
+        "steps": {row.point_id: 100 * expm1(row.error) for row in fit.rows if row.metric == STEP},
         "failed": fit.failed,
-        "in_sample": errors(fit.rows),
+        "in_sample": errors([row for row in fit.rows if row.metric != STEP]),
         "left_out": {
-            what: {"all": errors(validation.of(what)), "each": {name: errors(rows) for name, rows in groups.items()}}
+            what: {"all": errors(validation.of(what)), **{name: errors(rows) for name, rows in groups.items()}}
             for what, groups in validation.rows.items()
         },
     }

@@ -4,7 +4,9 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from seatrial.fit.engine import EngineFit, Progress, Row, Runs, without
+from seatrial.fit.engine import EngineFit, Progress, Round, Runs, without
+from seatrial.fit.rows import STEP, Row
+from seatrial.validate.experiment import Experiment
 from seatrial.validate.system import System
 
 Key = Callable[[System], str]
@@ -32,12 +34,20 @@ def cross_validate(fit: EngineFit, measured: Runs, systems: Mapping[str, System]
     for what, key in LEFT_OUT.items():
         groups = defaultdict(set)
         for row in fit.rows:
-            groups[key(systems[row.point_id])].add(row.point_id)
-        found[what] = {}
-        for name, left_out in sorted(groups.items()):
-            if len(groups) < 2:
-                continue
-            values = without(fit.rounds[-1], left_out)
-            rows = measured.rows(values, progress, lambda each, ids=left_out: any(point_id in ids for point_id, _ in each.windows))  # type: ignore[misc]
-            found[what][name] = [row for row in rows if row.point_id in left_out]
+            if row.metric != STEP:
+                groups[key(systems[row.point_id])].add(row.point_id)
+        found[what] = {name: left_out_rows(fit, measured, name, ids, progress) for name, ids in sorted(groups.items()) if len(groups) > 1}
     return CrossValidation(found)
+
+
+def left_out_rows(fit: EngineFit, measured: Runs, name: str, ids: set[str], progress: Progress) -> list[Row]:
+    """The rows of the points `ids`, under values to which neither they nor steps of the same `name` have led."""
+    silent = ids | {row.point_id for row in fit.rows if row.metric == STEP and name in row.point_id}
+    values = without(fit.rounds[-1], silent)
+    kept = Round(values, measured.rows(values, progress, lambda each: not points_of(each) & ids))
+    rows = measured.rows(without(kept, silent), progress, lambda each: bool(points_of(each) & ids))
+    return [row for row in rows if row.point_id in ids]
+
+
+def points_of(experiment: Experiment) -> set[str]:
+    return {point_id for point_id, _ in experiment.windows}

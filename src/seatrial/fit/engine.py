@@ -15,30 +15,21 @@ from seatrial.core.engine_profile import EngineProfile
 from seatrial.core.errors import FitError, SeatrialError
 from seatrial.cost.run import TypicalStep, typical_steps
 from seatrial.fit.knobs import Knob, Values, turned
+from seatrial.fit.rows import SPREADS, STEP, Row
 from seatrial.fit.slopes import NUDGE, Slopes, cost_of, slopes
+from seatrial.fit.step_rows import step_rows
 from seatrial.trial.setup import ReplicaSetup
 from seatrial.validate.experiment import Experiment
 from seatrial.validate.observe import Reading, observe
 from seatrial.validate.point import Point
 from seatrial.validate.predict import requests_of, setup_of
+from seatrial.validate.steps import MeasuredStep
 from seatrial.validate.traffic import Recorded, Stages
 
 Matrix = NDArray[np.float64]
 
-SPREADS = {"tpot_mean": 0.03, "ttft_mean": 0.05, "ttft_p90": 0.08}
-"""The figures that are fitted, and how far off (as a share) a good profile may be in them."""
-
 ODD = 2.5  # spreads: what is further off counts less and less
 LONGEST_STEP = 0.5  # of a knob's logarithm, in one round
-
-
-class Row(NamedTuple):
-    """A figure of a point: its name, the logarithm of predicted over measured, and how that follows each knob."""
-
-    point_id: str
-    metric: str
-    error: float
-    slopes: tuple[float, ...]
 
 
 class Round(NamedTuple):
@@ -73,12 +64,19 @@ class Runs:
     """Measured runs that a fit simulates again and again, over several processes. `failed` fills with what cannot be run."""
 
     def __init__(
-        self, experiments: Sequence[Experiment], points: Sequence[Point], knobs: tuple[Knob, ...], pool: ProcessPoolExecutor | None
-    ):
+        self,
+        experiments: Sequence[Experiment],
+        points: Sequence[Point],
+        steps: Sequence[MeasuredStep],
+        knobs: tuple[Knob, ...],
+        pool: ProcessPoolExecutor | None = None,
+    ) -> None:
         self.experiments = sorted(experiments, key=lambda each: each.effort, reverse=True)
         self.points = {point.point_id: point for point in points}
         self.knobs = knobs
         self.pool = pool
+        self.steps = tuple(steps)
+        self.engines = frozenset(each.system.engine for each in experiments)
         self.failed: dict[str, str] = {}
 
     def rows(self, values: Values, progress: Progress, only: Callable[[Experiment], bool] = lambda _: True) -> list[Row]:
@@ -95,16 +93,27 @@ class Runs:
                 found += outcome
         if not found:
             raise FitError("none of these points has a figure to fit; give points with ttft_mean_ms or tpot_mean_ms that can be simulated")
-        return found
+        return found + self.step_rows(values)
+
+    def step_rows(self, values: Values) -> list[Row]:
+        return step_rows(self.steps, self.engines, self.knobs, values) if self.steps else []
 
 
 @contextmanager
-def runs(experiments: Sequence[Experiment], points: Sequence[Point], knobs: tuple[Knob, ...], jobs: int) -> Iterator[Runs]:
+def runs(
+    experiments: Sequence[Experiment],
+    points: Sequence[Point],
+    knobs: tuple[Knob, ...],
+    *,
+    steps: Sequence[MeasuredStep] = (),
+    jobs: int = 1,
+) -> Iterator[Runs]:
+    """Measured runs and single steps, simulated by so many processes."""
     if jobs == 1:
-        yield Runs(experiments, points, knobs, None)
+        yield Runs(experiments, points, steps, knobs)
         return
     with ProcessPoolExecutor(jobs) as pool:
-        yield Runs(experiments, points, knobs, pool)
+        yield Runs(experiments, points, steps, knobs, pool)
 
 
 def rows_of(
@@ -124,7 +133,7 @@ def rows_of(
     is_open = isinstance(experiment.traffic, Stages | Recorded)
     rows = []
     for point_id, reading in readings:
-        known = [metric for metric in SPREADS if metric in measured[point_id] and reading[metric] > 0]
+        known = [metric for metric in SPREADS if metric != STEP and metric in measured[point_id] and reading[metric] > 0]
         follow = [knob_slopes(setup, profile, knob, values, steps, reading["ttft_mean"], is_open=is_open) for knob in knobs]
         for metric in known:
             of_metric = tuple(each.tpot if metric.startswith("tpot") else each.ttft for each in follow)

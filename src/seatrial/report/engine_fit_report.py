@@ -14,19 +14,17 @@ def engine_fit_report(figures: Mapping[str, Any]) -> Iterator[RenderableType]:  
         numbers.add_row(place, f"{value:.3g}", f"{figures['standard_errors_pct'][place]:.0f}")
     yield numbers
     yield paragraph(f"From {figures['num_points']} points. Errors of these numbers hang together: one can often stand in for another.")
-    off = table("<errors, median / p90 %", "ttft", "ttft p90", "tpot", "points")
+    off = table("<errors, median / p90 %", "ttft", "ttft p90", "tpot", "e2e", "points")
     off.add_row("in sample", *row(figures["in_sample"]))
     for what, left_out in figures["left_out"].items():
-        if left_out["all"]:
-            off.add_row(f"each {what} left out", *row(left_out["all"]))
-        for name, errors in left_out["each"].items():
-            off.add_row(f"  {name}", *row(errors))
+        for name, errors in left_out.items():
+            off.add_row(f"each {what} left out" if name == "all" else f"  {name}", *row(errors))
     yield off
 
 
 def row(errors: Mapping[str, Any]) -> list[str]:
     texts = [
         f"{errors[m]['median_ape_pct']:.1f} / {errors[m]['p90_ape_pct']:.1f}" if m in errors else "-"
-        for m in ("ttft_mean", "ttft_p90", "tpot_mean")
+        for m in ("ttft_mean", "ttft_p90", "tpot_mean", "e2e_mean")
     ]
     return [*texts, str(max((int(error["n"]) for error in errors.values()), default=0))]
