@@ -14,7 +14,8 @@ def engine_fit_report(figures: Mapping[str, Any]) -> Iterator[RenderableType]:  
         numbers.add_row(place, f"{value:.3g}", f"{figures['standard_errors_pct'][place]:.0f}")
     yield numbers
     yield paragraph(f"From {figures['num_points']} points. Errors of these numbers hang together: one can often stand in for another.")
-    off = table("<errors, median / p90 %", "ttft", "ttft p90", "tpot", "e2e", "points")
+    off = table("<median/p90 error, %", "ttft", "ttft p90", "tpot", "e2e", "n")
+    off.padding = (0, 1, 0, 0)
     off.add_row("in sample", *row(figures["in_sample"]))
     for what, left_out in figures["left_out"].items():
         for name, errors in left_out.items():
@@ -24,7 +25,7 @@ def engine_fit_report(figures: Mapping[str, Any]) -> Iterator[RenderableType]:  
 
 def row(errors: Mapping[str, Any]) -> list[str]:
     texts = [
-        f"{errors[m]['median_ape_pct']:.1f} / {errors[m]['p90_ape_pct']:.1f}" if m in errors else "-"
+        f"{errors[m]['median_ape_pct']:.1f}/{errors[m]['p90_ape_pct']:.1f}" if m in errors else "-"
         for m in ("ttft_mean", "ttft_p90", "tpot_mean", "e2e_mean")
     ]
     return [*texts, str(max((int(error["n"]) for error in errors.values()), default=0))]
