@@ -102,7 +102,7 @@ ROUGH = Curves(
     "any",
     (
         rough("gemm", "any", GEMM),
-        rough("experts", "any", ExpertsCurve(0.8, 0.88, 6e-6, 16, 8)),
+        rough("experts", "any", ExpertsCurve(0.8, 0.88, 6e-6, 16, 0.8, 0, 8)),
         *(rough(f"{kind}prompt_attention", "any", PromptCurve(0.6, 0.8, 6e-6, 1)) for kind in ("", "latent_")),
         *(rough(f"{kind}decode_attention", "any", DecodeCurve(0.6, 0.9, 6e-6, 1e-9)) for kind in ("", "latent_")),
         rough("all_reduce", "scale_up", AllReduceCurve(2e-6, 0, 0.8, 0.8, 2e-6, 0)),

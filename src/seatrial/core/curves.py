@@ -26,12 +26,19 @@ class GemmCurve:
 
 @dataclass(frozen=True, slots=True)
 class ExpertsCurve:
-    """The routed experts of one layer: as a GEMM of all their rows, of which `half_rows` more for each expert reached are empty."""
+    """The routed experts of one layer: as a GEMM of all their rows, of which `half_rows` more for each expert reached are empty.
+
+    To sort rows by expert, and to add up a token's experts, every row of the hidden size is written and read again, whatever part of
+    an expert's width a rank holds: at a share `rows_memory` of the bandwidth. `spread` comes on top where ranks hold whole experts, and
+    so must find out which tokens are theirs.
+    """
 
     compute: float
     memory: float
     fixed: float
     half_rows: float
+    rows_memory: float
+    spread: float
     blend: float
 
 

@@ -51,7 +51,10 @@ class GemmWork(NamedTuple):
 
 
 class ExpertsWork(NamedTuple):
-    """`rows` in all, over `reached` experts of `matrices` matrices, `hidden x width` each, on one rank."""
+    """`rows` in all, over `reached` experts of `matrices` matrices, `hidden x width` each, on one rank.
+
+    `spread` is 1 where ranks hold whole experts, and 0 where each holds a part of all.
+    """
 
     rows: FloatArray
     reached: FloatArray
@@ -60,6 +63,7 @@ class ExpertsWork(NamedTuple):
     matrices: int
     weight_bytes: float
     activation_bytes: float
+    spread: FloatArray
 
     @property
     def size(self) -> FloatArray:
@@ -68,6 +72,11 @@ class ExpertsWork(NamedTuple):
     @property
     def flops(self) -> FloatArray:
         return 2 * self.size * self.rows
+
+    @property
+    def sorted_bytes(self) -> FloatArray:
+        """Rows of the hidden size that are written and read, on the way in as on the way out."""
+        return 4 * self.rows * self.hidden * ACTIVATION_BYTES
 
     @property
     def bytes(self) -> FloatArray:
@@ -89,8 +98,8 @@ def experts_times(curve: ExpertsCurve, work: ExpertsWork, peaks: Peaks) -> Times
     padded = 2 * work.size * (work.rows + work.reached * curve.half_rows)
     return Times(
         padded / (peaks.flops * curve.compute),
-        work.bytes / (peaks.bandwidth * curve.memory),
-        np.asarray(curve.fixed),
+        work.bytes / (peaks.bandwidth * curve.memory) + work.sorted_bytes / (peaks.bandwidth * curve.rows_memory),
+        curve.fixed + curve.spread * work.spread,
         curve.blend,
     )
 

@@ -193,6 +193,7 @@ class Experts:
             matrices=3 if moe.gated else 2,
             weight_bytes=self.weights.bytes_per_element,
             activation_bytes=self.device.activation_bytes(self.weights),
+            spread=np.asarray(float(self.ranks > 1)),
         )
         peaks = self.device.matrix_peaks(self.weights, fitted)
         return kernel(load, work, experts_times(fitted.curve, work, peaks), peaks, profile.experts_scale)

@@ -49,9 +49,17 @@ SEARCHES: dict[type[Any], Search] = {
         ("per_input", "half_rows", "half_inputs", "half_outputs"),
     ),
     ExpertsCurve: Search(
-        ExpertsCurve(0.5, 0.8, 3e-5, 32, 2),
-        {"compute": SHARE, "memory": SHARE, "fixed": SECONDS, "half_rows": (0.1, 1000), "blend": (1, 8)},
-        ("half_rows",),
+        ExpertsCurve(0.5, 0.8, 3e-5, 32, 0.7, 1e-6, 2),
+        {
+            "compute": SHARE,
+            "memory": SHARE,
+            "fixed": SECONDS,
+            "half_rows": (0.1, 1000),
+            "rows_memory": SHARE,
+            "spread": (1e-7, 1e-4),
+            "blend": (1, 8),
+        },
+        ("half_rows", "spread"),
     ),
     PromptCurve: Search(
         PromptCurve(0.6, 0.5, 1e-5, 1),

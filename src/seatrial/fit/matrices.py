@@ -86,7 +86,8 @@ def _experts(accelerator: Accelerator, weights: NumberFormat, points: Points) ->
     def work(points: Points) -> ExpertsWork:
         tokens, hidden, width, chosen, num_experts, tensor, ranks, alpha = points.keys.T
         reached, rows = routed(tokens, chosen, num_experts, ranks, alpha)
-        return ExpertsWork(rows, reached, hidden, width / tensor, 3, weights.bytes_per_element, rate.activation_bytes)
+        spread = (ranks > 1).astype(float)
+        return ExpertsWork(rows, reached, hidden, width / tensor, 3, weights.bytes_per_element, rate.activation_bytes, spread)
 
     need = work(points)
     read = need.reached * need.size * need.weight_bytes
@@ -98,7 +99,8 @@ def _experts(accelerator: Accelerator, weights: NumberFormat, points: Points) ->
         assert isinstance(curve, ExpertsCurve)
         some = need
         if chosen is not None:
-            some = need._replace(rows=need.rows[chosen], reached=need.reached[chosen], hidden=need.hidden[chosen], width=need.width[chosen])
+            arrays = ("rows", "reached", "hidden", "width", "spread")
+            some = need._replace(**{name: getattr(need, name)[chosen] for name in arrays})
         return experts_times(curve, some, peaks).seconds
 
     if len(points.seconds) >= FEWEST:
