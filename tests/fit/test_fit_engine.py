@@ -25,7 +25,7 @@ def quietly(effort):
 
 def measured_points():
     """Points as runs under the hidden truth would have been measured: two models on two accelerators, two loads."""
-    base = {"stage_durations_s": "[30]", "input_mean": 300.0, "output_mean": 100.0, "engine": "vLLM", "engine_version": "0.15", "tp": 1.0}
+    base = {"stage_durations_s": "[30]", "input_mean": 200.0, "output_mean": 100.0, "engine": "vLLM", "engine_version": "0.15", "tp": 1.0}
     points = [
         Point(f"{model}/{gpu}/{rate}", model, gpu, {"ttft_mean": 1.0, "tpot_mean": 1.0}, stage_rates_rps=f"[{rate}]", **base)
         for model in ("llama-3.1-8b", "qwen2.5-14b")
@@ -50,8 +50,8 @@ def fitted():
     points = measured_points()
     prepared = prepare(points)
     knobs = tuple(knob._replace(spread=10.0) for knob in knobs_for([], list(TRUTH)))
-    with runs(prepared.experiments, points, knobs) as measured:
-        start = start_values(knobs, {"": load_engine("vllm-0.14")})
+    with runs(prepared.experiments, points, knobs, "vllm-0.15") as measured:
+        start = start_values(knobs, {"": load_engine("vllm-0.15")})
         found = fit_engine(measured, start, 5, quietly)
         yield found, cross_validate(found, measured, prepared.systems, quietly)
 
@@ -93,11 +93,11 @@ def test_what_is_left_out_has_no_say(fitted):
 
 def test_a_written_profile_reads_back_with_its_sources(fitted, tmp_path):
     found, _ = fitted
-    write_engine(found, load_engine("vllm-0.14"), tmp_path / "mine.toml", "my own runs", "2026-11")
+    write_engine(found, load_engine("vllm-0.15"), tmp_path / "mine.toml", "my own runs", "2026-11")
     mine = read_engine(tmp_path / "mine.toml", "Hopper")
     assert mine.per_step == pytest.approx(TRUTH["per_step"], rel=0.05)
     assert mine.sources["per_step"].source.startswith("my own runs; +- ")
-    assert (mine.scheduler, mine.attention_fixed) == ("vllm-v1", load_engine("vllm-0.14").attention_fixed)
+    assert (mine.scheduler, mine.attention_fixed) == ("vllm-v1", load_engine("vllm-0.15").attention_fixed)
 
 
 def test_a_number_that_no_run_can_tell_is_refused():

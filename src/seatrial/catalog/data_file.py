@@ -64,11 +64,11 @@ class DataFile:
         self.facts[place.removeprefix("device.")] = fact
         return float(value)
 
-    def setting(self, place: str) -> bool | int | float:
-        """The switch or number at `place`; its source goes into `facts`."""
+    def setting(self, place: str) -> bool | int | float | str:
+        """The switch, number or word at `place`; its source goes into `facts`."""
         table = self.table(place, required=("value", "source"), optional=("note",))
         value = table["value"]
-        if not isinstance(value, bool):
+        if not isinstance(value, bool | str):
             number = self.number(place)
             return int(number) if isinstance(value, int) else number
         self.facts[place] = self.fact(place, self.text(f"{place}.source", table["source"]))

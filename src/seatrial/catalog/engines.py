@@ -12,7 +12,7 @@ from seatrial.core.errors import CatalogError, nearest
 ENGINES = Path(__file__).parent / "data" / "engines"
 OTHER = ("name", "scheduler", "defaults", "sources")
 NUMBERS = tuple(field.name for field in fields(EngineProfile) if field.name not in OTHER)
-OPTIONAL = ("attention_memory",)
+OPTIONAL = ("attention_memory", "narrow_attention_memory")
 ALIASES = {"trtllm": "tensorrt-llm", "trt-llm": "tensorrt-llm"}
 
 

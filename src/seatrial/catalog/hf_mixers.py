@@ -158,7 +158,7 @@ def attention(keys: Keys, family: Family, num_kv_heads: int | None = None) -> At
         raise keys.wrong("num_key_value_heads", kv_heads, f"a divisor of the {heads} attention heads")
     dim = head_dim(keys, heads)
     extra = attention_extra(keys, family, heads * dim, kv_heads * dim, heads)
-    return Attention(heads, kv_heads, dim, None, family.output_gate, norms_queries(keys, family), extra)
+    return Attention(heads, kv_heads, dim, None, family.output_gate, norms_queries(keys, family), extra, family.qk_norm == "full")
 
 
 def head_dim(keys: Keys, heads: int) -> int:

@@ -67,7 +67,7 @@ def engine(
     start = start_values(knobs, {architecture: load_engine(base, architecture) for architecture in architectures})
     effort = sum(experiment.effort for experiment in prepared.experiments)
     known_steps = read_steps(steps) if steps is not None else []
-    with runs(prepared.experiments, asked, knobs, steps=known_steps, jobs=jobs or os.cpu_count() or 1) as measured:
+    with runs(prepared.experiments, asked, knobs, base, steps=known_steps, jobs=jobs or os.cpu_count() or 1) as measured:
         with progress("fitting", effort * rounds) as bar:
             found = fit_engine(measured, start, rounds, adding(bar))
         num_groups = len({each.system.model_text for each in prepared.experiments}) + len(architectures)

@@ -71,6 +71,10 @@ class ReplicaFlags:
     num_gpu_blocks_override: Annotated[int | None, Count, Parameter(help="blocks of the KV cache, whatever memory says")] = None
     kv_cache_dtype: Annotated[str | None, Parameter(help="format of the KV cache: auto, fp8 ...")] = None
     generation_config: Annotated[str | None, Parameter(help="auto: requests sample as the model's own file says; vllm: plainly")] = None
+    cudagraph_mode: Annotated[
+        str | None, Parameter(help="which steps run as CUDA graphs: FULL_AND_PIECEWISE, FULL, PIECEWISE, FULL_DECODE_ONLY or NONE")
+    ] = None
+    max_cudagraph_capture_size: Annotated[int | None, Count, Parameter(help="tokens of the largest captured step")] = None
     enable_chunked_prefill: Annotated[
         bool | None, Parameter(help="long prompts may take several steps", negative="--no-enable-chunked-prefill")
     ] = None

@@ -21,6 +21,10 @@ class Parallelism:
         return self.tensor_parallel * self.pipeline_parallel * self.data_parallel
 
 
+CUDAGRAPH_MODES = {"NONE": False, "PIECEWISE": True, "FULL": True, "FULL_DECODE_ONLY": False, "FULL_AND_PIECEWISE": True}
+"""vLLM's names -> whether steps with prompts are captured; those of decodes alone count as captured always."""
+
+
 @dataclass(frozen=True, slots=True)
 class EngineConfig:
     """The engine's arguments under vLLM's names. Per data-parallel rank where vLLM's are."""
@@ -37,5 +41,7 @@ class EngineConfig:
     async_scheduling: bool = False  # plan a step when the one before it starts
     watermark: float | None = None  # share of the blocks that admission leaves free; None for the scheduler's own
     kv_cache_dtype: str = "auto"
+    cudagraph_mode: str = "FULL_AND_PIECEWISE"  # which steps run as captured graphs: see CUDAGRAPH_MODES
+    max_cudagraph_capture_size: int | None = None  # tokens; None for vLLM's default
     generation_config: str = "auto"  # how requests sample that do not say it: as the model's own file says, or plainly (vllm)
     num_gpu_blocks_override: int | None = None

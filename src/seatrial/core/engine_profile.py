@@ -5,14 +5,15 @@ from dataclasses import dataclass
 
 from seatrial.core.accelerator import Fact
 
-Setting = bool | int | float
+Setting = bool | int | float | str
 
 
 @dataclass(frozen=True, slots=True)
 class EngineProfile:
     """Of one engine and version. docs/cost.md tells where each number acts. Times in seconds; scales multiply a curve's time.
 
-    `attention_memory` is the share of the memory's bandwidth that decode attention reaches, None for the curve's own.
+    `attention_memory` is the share of the memory's bandwidth that decode attention reaches, None for the curve's own;
+    `narrow_attention_memory` the same where the cache is stored smaller than it is multiplied (fp8).
     `scheduler` is its own way of batching, and `defaults` the arguments that it has where nobody gives them, by vLLM's names, as far as
     they differ from vLLM's.
     `expert_skew` is the exponent of the experts' popularity (rank^-skew): 0 for uniform routing.
@@ -24,8 +25,10 @@ class EngineProfile:
     defaults: Mapping[str, Setting]
     gemm_scale: float
     experts_scale: float
+    unpacking_scale: float  # arithmetic of experts whose weights are unpacked to be multiplied, on top of experts_scale
     attention_scale: float  # arithmetic of prompt attention
     attention_memory: float | None
+    narrow_attention_memory: float | None
     attention_fixed: float  # per attention layer and step
     elementwise_memory: float  # share of the bandwidth
     small_kernel_fixed: float
@@ -38,6 +41,7 @@ class EngineProfile:
     expert_skew: float
     sampler_bytes_per_logit: float  # the passes over the logits of every sampler
     sort_operations_per_logit: float  # fp32 operations of the vector units, where top_p or top_k sort the logits
+    launch: float  # of one kernel by the host, where no CUDA graph is replayed
     per_step: float
     per_prompt_step: float
     per_sequence: float

@@ -47,6 +47,7 @@ class Attention:
     output_gate: bool = False  # a gate as wide as the queries, projected beside them (Qwen3-Next)
     qk_norm: bool = False  # queries and keys are normed, each by a kernel of its own
     num_extra_parameters: int = 0  # biases, q/k norms, sinks
+    norm_spans_heads: bool = False  # queries and keys are normed over all heads together, which tensor-parallel ranks must sum up
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,7 +111,9 @@ def _group_times(work: AttentionWork, shape: _Shape, kv_cache: NumberFormat, dev
     assert isinstance(decode.fitted.curve, DecodeCurve)
     rate = float(pair_rate(prompt.fitted.curve, shape.heads, peaks.flops))
     streaming = float(query_bytes(shape.heads, shape.query_key, shape.value)) / (peaks.bandwidth * prompt.fitted.curve.memory)
-    reading = peaks.bandwidth * (profile.attention_memory or decode.fitted.curve.memory)
+    narrow = kv_cache.bytes_per_element < ACTIVATION_BYTES
+    reached = profile.narrow_attention_memory if narrow else profile.attention_memory
+    reading = peaks.bandwidth * (reached or decode.fitted.curve.memory)
     compute = work.flops_per_decode_context / (peaks.flops * decode.fitted.curve.compute)
     read = work.bytes_per_decode_context / reading
     return AttentionTimes(

@@ -4,7 +4,7 @@ from dataclasses import fields, replace
 from typing import Any
 
 from seatrial.core.accelerator import Accelerator
-from seatrial.core.deployment import EngineConfig, Parallelism
+from seatrial.core.deployment import CUDAGRAPH_MODES, EngineConfig, Parallelism
 from seatrial.core.errors import CapacityError, ScenarioError, nearest
 from seatrial.core.model import ModelSpec
 from seatrial.core.units import GIB
@@ -76,6 +76,10 @@ def _check(name: str, value: object) -> None:
     if name == "generation_config":
         if value not in _GENERATION_CONFIGS:
             raise ScenarioError(f"generation_config is {value!r}; it must be auto (as the model's own file says) or vllm (plain sampling)")
+        return
+    if name == "cudagraph_mode":
+        if value not in CUDAGRAPH_MODES:
+            raise ScenarioError(f"no cudagraph_mode {value!r}; {nearest(str(value), CUDAGRAPH_MODES)}")
         return
     if known[name] is bool:
         if not isinstance(value, bool):

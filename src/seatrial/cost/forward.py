@@ -10,6 +10,7 @@ from seatrial.cost.operators import Device, Elementwise, Experts, Gemm, Operator
 from seatrial.cost.parallelism import expert_ranks, kv_heads_per_rank
 
 BF16 = FORMATS["bf16"]
+NORM_BYTES = 8.0  # two sums of squares in fp32, of the queries and of the keys
 
 
 def token_operators(model: ModelSpec, parallelism: Parallelism, kv_cache: NumberFormat, device: Device) -> tuple[Operator, ...]:
@@ -50,8 +51,12 @@ def _mixer(group: Layers, model: ModelSpec, parallelism: Parallelism, kv_cache: 
         return Gemm(name, group.count, device, num_inputs, num_outputs, weights)
 
     match group.mixer:
-        case Attention(num_heads=num_heads, num_kv_heads=num_kv_heads, head_dim=dim, output_gate=gate, qk_norm=qk_norm):
+        case Attention(
+            num_heads=num_heads, num_kv_heads=num_kv_heads, head_dim=dim, output_gate=gate, qk_norm=qk_norm, norm_spans_heads=spans
+        ):
             kernels += 2 if qk_norm else 0
+            if spans and tensor > 1:
+                yield AllReduce("all-reduce", group.count, device, tensor, NORM_BYTES)
             heads, kv_heads = num_heads / tensor, kv_heads_per_rank(num_kv_heads, tensor)
             inner = ((2 if gate else 1) * heads + 2 * kv_heads) * dim
             cached = 2 * kv_heads * dim
@@ -95,8 +100,8 @@ def _feed_forward(group: Layers, model: ModelSpec, parallelism: Parallelism, dev
             if moe.shared_intermediate_size:
                 width = moe.shared_intermediate_size
                 yield from _dense("shared experts", group.count, device, hidden, width / tensor, moe.gated, model.formats.mlp)
-            expanded = moe.num_experts_per_tok * (hidden + 3 * moe.intermediate_size) / tensor
-            traffic, kernels = (4 * hidden + expanded) * ACTIVATION_BYTES, profile.small_kernels_per_moe
+            # what the experts stream is in their own time
+            traffic, kernels = 4 * hidden * ACTIVATION_BYTES, profile.small_kernels_per_moe
             if expert_ranks(parallelism) > 1 and parallelism.data_parallel > 1:
                 yield from _exchange(group.count, moe, model, parallelism, device)
                 tensor = 1  # tokens come back from their experts whole

@@ -196,7 +196,12 @@ class Experts:
             spread=np.asarray(float(self.ranks > 1)),
         )
         peaks = self.device.matrix_peaks(self.weights, fitted)
-        return kernel(load, work, experts_times(fitted.curve, work, peaks), peaks, profile.experts_scale)
+        times = experts_times(fitted.curve, work, peaks)
+        if compute_rate(self.weights, self.device.accelerator).weight_only:
+            # tiles that are mostly empty wait for memory, so only full rows feel a kernel that multiplies slowly
+            full_rows = work.flops / (peaks.flops * fitted.curve.compute)
+            times = times._replace(compute=times.compute + (profile.unpacking_scale - 1) * full_rows)
+        return kernel(load, work, times, peaks, profile.experts_scale)
 
 
 @dataclass(frozen=True, slots=True)

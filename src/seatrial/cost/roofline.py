@@ -8,7 +8,7 @@ import numpy as np
 from seatrial.core.accelerator import Accelerator
 from seatrial.core.batch import Batch, DecodeLaw, RequestOverhead
 from seatrial.core.curves import Confidence, Curves
-from seatrial.core.deployment import EngineConfig, Parallelism
+from seatrial.core.deployment import CUDAGRAPH_MODES, EngineConfig, Parallelism
 from seatrial.core.engine_profile import EngineProfile
 from seatrial.core.model import ModelSpec
 from seatrial.core.record import EngineTotals, Work
@@ -17,6 +17,7 @@ from seatrial.cost.explain import OperatorTime, Sums, attention_parts, confidenc
 from seatrial.cost.formats import kv_cache_format, main_compute_rate
 from seatrial.cost.forward import sampled_operators, token_operators
 from seatrial.cost.kernels import FloatArray
+from seatrial.cost.launches import num_launches
 from seatrial.cost.operators import Device, Load, Overhead
 from seatrial.cost.parallelism import check_parallelism
 from seatrial.cost.run import typical_steps
@@ -49,7 +50,8 @@ class RooflineCost:
         self.request_overhead = RequestOverhead(profile.before_request, profile.after_token)
         self._device = Device(accelerator, curves, profile)
         self._kv_cache = kv_cache_format(model, engine)
-        self._graphs = GraphSizes(engine.max_num_seqs)
+        self._graphs = GraphSizes(engine)
+        self._captured_tokens = self._graphs.largest * parallelism.data_parallel if CUDAGRAPH_MODES[engine.cudagraph_mode] else 0
         self._samples_as_model_says = engine.generation_config == "auto"
         self._set_operators()
         self._set_rates()
@@ -62,6 +64,7 @@ class RooflineCost:
         self._tokens = StepTable(self._token_operators, self._token_load)
         self._sampled = StepTable(self._sampled_operators, self._sampled_load)
         self._sampled.seconds[0] = 0.0  # nobody emits a token: no LM head
+        self._launching = self.profile.launch * num_launches((*self._token_operators, *self._sampled_operators))
         self._token_seconds = self._tokens.seconds
         self._sampled_seconds = self._sampled.seconds
 
@@ -88,6 +91,7 @@ class RooflineCost:
         return RooflineCost(self.model, device.accelerator, self.parallelism, self._engine, device.curves, profile)
 
     def step_time(self, batch: Batch) -> float:
+        """A step with prompts that is not captured takes at least as long as the host needs to launch its kernels."""
         # the engine calls this for every step with a prompt in it, hence the few, flat operations; `explain` tells them apart
         num_prompts, num_prompt_tokens, pairs, context, num_decodes, decode_context, num_sampled, near_pairs, near_context, near_decode = (
             batch
@@ -105,6 +109,8 @@ class RooflineCost:
             if near_context:
                 compute, reading = near_pair * near_pairs, near_read * near_context
                 seconds += compute if compute > reading else reading
+            if seconds < self._launching and num_prompt_tokens + num_decodes > self._captured_tokens:
+                return self._launching
         return seconds
 
     def decode_law(self, num_decodes: int, context: int) -> DecodeLaw:
@@ -162,6 +168,14 @@ class RooflineCost:
         return Load(sampled, np.ceil(sampled / self.parallelism.data_parallel))
 
     def _parts(self, batch: Batch) -> Iterator[OperatorTime]:
+        busy = 0.0
+        for part in self._busy_parts(batch):
+            busy += part.seconds
+            yield part
+        if batch.num_prompts and batch.num_prompt_tokens + batch.num_decodes > self._captured_tokens:
+            yield overhead("waiting for launches", max(0.0, self._launching - busy))
+
+    def _busy_parts(self, batch: Batch) -> Iterator[OperatorTime]:
         num_tokens, num_sampled = batch.num_prompt_tokens + batch.num_decodes, batch.num_sampled
         yield from operator_times(self._token_operators, self._token_load(np.array([float(num_tokens)])))
         if num_sampled:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from seatrial.catalog import load_engine
 from seatrial.core.engine_profile import EngineProfile
 from seatrial.core.errors import FitError, SeatrialError
 from seatrial.cost.run import TypicalStep, typical_steps
@@ -61,7 +62,7 @@ Progress = Callable[[float], None]
 
 
 class Runs:
-    """Measured runs that a fit simulates again and again, over several processes. `failed` fills with what cannot be run."""
+    """Measured runs that a fit simulates again and again, under `base` with its knobs turned. `failed` fills with what cannot be run."""
 
     def __init__(
         self,
@@ -69,8 +70,10 @@ class Runs:
         points: Sequence[Point],
         steps: Sequence[MeasuredStep],
         knobs: tuple[Knob, ...],
+        base: str,
         pool: ProcessPoolExecutor | None = None,
     ) -> None:
+        self.base = base
         self.experiments = sorted(experiments, key=lambda each: each.effort, reverse=True)
         self.points = {point.point_id: point for point in points}
         self.knobs = knobs
@@ -83,7 +86,7 @@ class Runs:
         """Every fitted figure of the runs under these values."""
         chosen = [each for each in self.experiments if only(each)]
         measured = {name: point.measured for name, point in self.points.items()}
-        work = partial(rows_of, measured=measured, knobs=self.knobs, values=dict(values))
+        work = partial(rows_of, measured=measured, knobs=self.knobs, base=self.base, values=dict(values))
         found: list[Row] = []
         for experiment, outcome in zip(chosen, (self.pool.map if self.pool else map)(work, chosen)):
             progress(experiment.effort)
@@ -96,7 +99,7 @@ class Runs:
         return found + self.step_rows(values)
 
     def step_rows(self, values: Values) -> list[Row]:
-        return step_rows(self.steps, self.engines, self.knobs, values) if self.steps else []
+        return step_rows(self.steps, self.engines, self.knobs, self.base, values) if self.steps else []
 
 
 @contextmanager
@@ -104,27 +107,29 @@ def runs(
     experiments: Sequence[Experiment],
     points: Sequence[Point],
     knobs: tuple[Knob, ...],
+    base: str,
     *,
     steps: Sequence[MeasuredStep] = (),
     jobs: int = 1,
 ) -> Iterator[Runs]:
     """Measured runs and single steps, simulated by so many processes."""
     if jobs == 1:
-        yield Runs(experiments, points, steps, knobs)
+        yield Runs(experiments, points, steps, knobs, base)
         return
     with ProcessPoolExecutor(jobs) as pool:
-        yield Runs(experiments, points, steps, knobs, pool)
+        yield Runs(experiments, points, steps, knobs, base, pool)
 
 
 def rows_of(
-    experiment: Experiment, measured: Mapping[str, Mapping[str, float]], knobs: tuple[Knob, ...], values: Values
+    experiment: Experiment, measured: Mapping[str, Mapping[str, float]], knobs: tuple[Knob, ...], base: str, values: Values
 ) -> list[Row] | str:
     """The rows of one run, or why there are none."""
     try:
         setup = setup_of(experiment.system)
         if setup.profile is None:
             return "its cost has no engine profile"
-        profile = turned(setup.profile, setup.accelerator.architecture, values)
+        architecture = setup.accelerator.architecture
+        profile = turned(load_engine(base, architecture), architecture, values)
         seen = observe(setup, requests_of(experiment.traffic, experiment.seed), cost_of(setup, profile))
         readings = [(point_id, Reading(seen, window)) for point_id, window in experiment.windows]
     except SeatrialError as reason:

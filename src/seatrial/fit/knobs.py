@@ -39,24 +39,35 @@ KNOBS = (
     Knob("per_sequence", 3e-6, 1.2),
     Knob("sort_operations_per_logit", 8000.0, 1.0),
     Knob("before_request", 5e-3, 0.7),
+    Knob("attention_scale", 1.2, 0.4),
+    Knob("unpacking_scale", 1.2, 0.4),
+    Knob("launch", 25e-6, 0.5),
 )
 """Of an engine; the priors are what is common among engines, and wide enough to be overruled by a few runs."""
 
-OF_ARCHITECTURES = Knob("attention_memory", 0.8, 0.4, most=1.0)
+OF_ARCHITECTURES = (Knob("attention_memory", 0.8, 0.4, most=1.0), Knob("narrow_attention_memory", 0.6, 0.4, most=1.0))
 """Decode attention belongs to an engine on an architecture: it chooses the kernel by it."""
 
 Values = Mapping[Knob, float]
 
 
 def knobs_for(architectures: Sequence[str], names: Sequence[str] | None = None) -> tuple[Knob, ...]:
-    """All knobs where runs on these architectures were measured, or those of the given names."""
-    known = (*KNOBS, *(OF_ARCHITECTURES._replace(architecture=name) for name in sorted(set(architectures))))
+    """All knobs where runs on these architectures were measured, or those of the given names.
+
+    A name like `on.Hopper.gemm_scale` is a number for that architecture alone.
+    """
+    own = tuple(knob._replace(architecture=name) for name in sorted(set(architectures)) for knob in OF_ARCHITECTURES)
+    known = (*KNOBS, *own)
     if names is None:
         return known
+    found: list[Knob] = []
     for name in names:
-        if name not in {knob.name for knob in known}:
+        prefix, _, number = name.rpartition(".")
+        alike = [knob for knob in known if knob.name == number]
+        if not alike or (prefix and prefix.removeprefix("on.") not in architectures):
             raise FitError(f"no number of a profile is called {name!r}, or none that is fitted; {nearest(name, {k.name for k in known})}")
-    return tuple(knob for knob in known if knob.name in names)
+        found += [alike[0]._replace(architecture=prefix.removeprefix("on."))] if prefix else alike
+    return tuple(found)
 
 
 def start_values(knobs: Sequence[Knob], profiles: Mapping[str, EngineProfile]) -> dict[Knob, float]:

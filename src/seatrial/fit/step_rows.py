@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from math import log
 from statistics import median
 
+from seatrial.catalog import load_engine
 from seatrial.core.engine_profile import EngineProfile
 from seatrial.fit.knobs import Knob, Values, turned
 from seatrial.fit.rows import STEP, Row
@@ -13,13 +14,17 @@ from seatrial.trial.setup import ReplicaCost, ReplicaSetup
 from seatrial.validate.steps import MeasuredStep, system_text, validate_steps
 from seatrial.validate.system import System
 
-Turn = Callable[[EngineProfile, str], EngineProfile]
+Turned = Callable[[str], EngineProfile]  # the profile on an architecture
 
 
-def step_rows(steps: Sequence[MeasuredStep], engines: frozenset[str], knobs: Sequence[Knob], values: Values) -> list[Row]:
+def step_rows(steps: Sequence[MeasuredStep], engines: frozenset[str], knobs: Sequence[Knob], base: str, values: Values) -> list[Row]:
     """A row for each system and phase: the median of the errors of its steps. `engines` are the engines and versions that count."""
-    now = times(steps, lambda profile, architecture: turned(profile, architecture, values))
-    follow = [times(steps, nudged_by(knob, values)) for knob in knobs]
+
+    def under(chosen: Values) -> Turned:
+        return lambda architecture: turned(load_engine(base, architecture), architecture, chosen)
+
+    now = times(steps, under(values))
+    follow = [times(steps, under({**values, knob: values[knob] * (1 + NUDGE)})) for knob in knobs]
     rows = []
     for kind, pairs in now.items():
         engine, name = kind
@@ -31,18 +36,11 @@ def step_rows(steps: Sequence[MeasuredStep], engines: frozenset[str], knobs: Seq
     return rows
 
 
-def nudged_by(knob: Knob, values: Values) -> Turn:
-    def turn(profile: EngineProfile, architecture: str) -> EngineProfile:
-        return turned(profile, architecture, {**values, knob: values[knob] * (1 + NUDGE)})
-
-    return turn
-
-
-def times(steps: Sequence[MeasuredStep], turn: Turn) -> dict[tuple[str, str], list[tuple[float, float]]]:
+def times(steps: Sequence[MeasuredStep], profile: Turned) -> dict[tuple[str, str], list[tuple[float, float]]]:
     """Predicted and measured seconds, by engine and kind of step."""
 
     def cost(setup: ReplicaSetup, system: System) -> ReplicaCost:
-        return setup.cost if setup.profile is None else cost_of(setup, turn(setup.profile, setup.accelerator.architecture))
+        return setup.cost if setup.profile is None else cost_of(setup, profile(setup.accelerator.architecture))
 
     found = defaultdict(list)
     for compared in validate_steps(steps, cost=cost).steps:

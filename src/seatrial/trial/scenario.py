@@ -45,6 +45,8 @@ class PoolSpec(Spec):
     kv_cache_dtype: str | None = None
     generation_config: str | None = None
     num_gpu_blocks_override: Count | None = None
+    cudagraph_mode: str | None = None
+    max_cudagraph_capture_size: Count | None = None
 
     @field_validator("replicas")
     @classmethod

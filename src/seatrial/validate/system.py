@@ -127,6 +127,8 @@ def engine_settings(
         "num_gpu_blocks_override": None if point.kv_blocks_gpu is None else int(point.kv_blocks_gpu) - 1,  # without the null block
         "kv_cache_dtype": stated_dtype(point.kv_dtype) or kv_cache_dtype,
         "generation_config": None,
+        "cudagraph_mode": None,
+        "max_cudagraph_capture_size": None,
     }
     if (point.pp or 1) == 1:
         stated["async_scheduling"] = None
