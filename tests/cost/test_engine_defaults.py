@@ -49,6 +49,7 @@ def test_without_chunked_prefill_a_prompt_fits_in_one_step():
         ({"watermark": -0.1}, "watermark is -0.1; it must be a share from 0 to 1"),
         ({"enable_chunked_prefill": "yes"}, "it must be true or false"),
         ({"kv_cache_dtype": "fp9"}, "no kv_cache_dtype 'fp9'; did you mean"),
+        ({"cudagraph_mode": "FULL_DECODE"}, "no cudagraph_mode 'FULL_DECODE'; did you mean FULL_DECODE_ONLY"),
         ({"max_model_len": 200_000}, "max_model_len is 200000, but llama-3.1-8b goes up to 131072"),
     ],
 )

@@ -34,7 +34,9 @@ LAYOUTS = {
     "deepseek-v3": (Parallelism(8, 1, 2, True), Parallelism(1, 1, 16, True), Parallelism(8, 2)),
     "mixtral-8x7b": (Parallelism(2), Parallelism(2, expert_parallel=True), Parallelism(2, 1, 2)),
 }
+LAUNCHED = replace(PROFILE, launch=25e-6)
 COSTS = [cost_of(model, H100, layout, ENGINE) for model in MODELS for layout in LAYOUTS.get(model.name, (ALONE,))]
+COSTS.append(cost_of(LLAMA_8B, H100, ALONE, ENGINE, LAUNCHED))
 
 costs = st.sampled_from(COSTS)
 contexts = st.lists(st.integers(1, 100_000), max_size=40)
@@ -194,3 +196,40 @@ def test_decodes_run_at_the_captured_sizes():
     per_sequence = COSTS[0].decode_law(10, 0).base - COSTS[0].decode_law(9, 0).base
     assert per_sequence < 50e-6
     assert times[8] - times[7] > per_sequence
+
+
+def test_a_small_step_with_prompts_waits_for_the_host_unless_it_is_captured():
+    captured = cost_of(LLAMA_8B, H100, ALONE, ENGINE, LAUNCHED)
+    eager = cost_of(LLAMA_8B, H100, ALONE, replace(ENGINE, cudagraph_mode="FULL_DECODE_ONLY"), LAUNCHED)
+    small, large = chunk(0, 64), chunk(0, 8192)
+    # per layer four GEMMs, attention for 2, three and two small kernels, and the cache write that is part of one of them
+    by_hand = 25e-6 * (32 * (4 + 2 + 3 + 2) + 3 + 1 + 1)
+    assert eager.step_time(small) == pytest.approx(by_hand)
+    assert captured.step_time(small) < by_hand
+    assert eager.step_time(large) == captured.step_time(large)
+    assert eager.step_time(decode(100)) == captured.step_time(decode(100))
+
+
+def test_graphs_reach_as_far_as_they_are_captured():
+    near = cost_of(LLAMA_8B, H100, ALONE, replace(ENGINE, max_cudagraph_capture_size=256), LAUNCHED)
+    far = cost_of(LLAMA_8B, H100, ALONE, replace(ENGINE, max_cudagraph_capture_size=2048), LAUNCHED)
+    assert near.step_time(chunk(0, 300)) > far.step_time(chunk(0, 300))
+    assert near.step_time(chunk(0, 200)) == far.step_time(chunk(0, 200))
+
+
+def test_norms_over_all_heads_cost_an_all_reduce_where_ranks_share_the_heads():
+    group = LLAMA_8B.layers[0]
+    normed = replace(LLAMA_8B, layers=(replace(group, mixer=replace(group.mixer, norm_spans_heads=True)),))
+    for ranks, number in ((1, 0), (4, group.count)):
+        plain, summed = (cost_of(model, H100, Parallelism(ranks)).step_time(decode(100)) for model in (LLAMA_8B, normed))
+        assert summed - plain == pytest.approx(number * (2e-6 + PROFILE.all_reduce_fixed), rel=1e-3)
+
+
+def test_unpacked_weights_slow_full_rows_and_not_what_waits_for_memory():
+    four_bits = replace(MIXTRAL, formats=replace(MIXTRAL.formats, experts=FORMATS["int4"]))
+    slow = replace(PROFILE, unpacking_scale=2.0)
+    longer = [
+        cost_of(four_bits, profile=slow).step_time(step) / cost_of(four_bits).step_time(step) for step in (decode(100), chunk(0, 8192))
+    ]
+    assert longer[0] < 1.01
+    assert longer[1] > 1.3

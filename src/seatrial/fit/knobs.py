@@ -30,7 +30,7 @@ class Knob(NamedTuple):
 KNOBS = (
     Knob("gemm_scale", 1.0, 0.1),
     Knob("experts_scale", 1.0, 0.15),
-    Knob("expert_skew", 0.4, 0.7),
+    Knob("expert_skew", 0.95, 0.1),  # as in closed loops of models with 128 and 256 experts; few experts hardly tell
     Knob("attention_fixed", 6e-6, 0.6),
     Knob("small_kernel_fixed", 3e-6, 0.5),
     Knob("all_reduce_fixed", 5e-6, 0.7),
@@ -39,27 +39,32 @@ KNOBS = (
     Knob("per_sequence", 3e-6, 1.2),
     Knob("sort_operations_per_logit", 8000.0, 1.0),
     Knob("before_request", 5e-3, 0.7),
-    Knob("attention_scale", 1.2, 0.4),
-    Knob("unpacking_scale", 1.2, 0.4),
-    Knob("launch", 25e-6, 0.5),
 )
 """Of an engine; the priors are what is common among engines, and wide enough to be overruled by a few runs."""
 
-OF_ARCHITECTURES = (Knob("attention_memory", 0.8, 0.4, most=1.0), Knob("narrow_attention_memory", 0.6, 0.4, most=1.0))
+OF_ARCHITECTURES = Knob("attention_memory", 0.8, 0.4, most=1.0)
 """Decode attention belongs to an engine on an architecture: it chooses the kernel by it."""
+
+BY_NAME = (
+    Knob("attention_scale", 1.2, 0.4),
+    Knob("unpacking_scale", 1.2, 0.4),
+    Knob("narrow_attention_memory", 0.6, 0.4, most=1.0),
+    Knob("launch", 25e-6, 0.5),
+)
+"""What only few runs feel, and so is fitted for who asks: long prompts, unpacked weights, fp8 caches, steps that are not captured."""
 
 Values = Mapping[Knob, float]
 
 
 def knobs_for(architectures: Sequence[str], names: Sequence[str] | None = None) -> tuple[Knob, ...]:
-    """All knobs where runs on these architectures were measured, or those of the given names.
+    """The knobs that runs can tell on these architectures, or those of the given names.
 
-    A name like `on.Hopper.gemm_scale` is a number for that architecture alone.
+    A name like `on.Hopper.gemm_scale` is a number for that architecture alone, where it takes the place of the plain one.
     """
-    own = tuple(knob._replace(architecture=name) for name in sorted(set(architectures)) for knob in OF_ARCHITECTURES)
-    known = (*KNOBS, *own)
+    usual = (*KNOBS, *(OF_ARCHITECTURES._replace(architecture=name) for name in sorted(set(architectures))))
     if names is None:
-        return known
+        return usual
+    known = (*usual, *BY_NAME)
     found: list[Knob] = []
     for name in names:
         prefix, _, number = name.rpartition(".")
@@ -77,6 +82,6 @@ def start_values(knobs: Sequence[Knob], profiles: Mapping[str, EngineProfile]) -
 
 
 def turned(profile: EngineProfile, architecture: str, values: Values) -> EngineProfile:
-    """The profile with these values, as far as they are for all architectures or for this one."""
-    own = {knob.name: value for knob, value in values.items() if knob.architecture in ("", architecture)}
+    """The profile with these values, as far as they are for all architectures or for this one, which comes first."""
+    own = {knob.name: value for kind in ("", architecture) for knob, value in values.items() if knob.architecture == kind}
     return replace(profile, **own)  # type: ignore[arg-type]  # knobs are numbers
