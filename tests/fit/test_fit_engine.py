@@ -103,3 +103,12 @@ def test_a_written_profile_reads_back_with_its_sources(fitted, tmp_path):
 def test_a_number_that_no_run_can_tell_is_refused():
     with pytest.raises(FitError, match=r"no number of a profile is called 'gem_scale'.*did you mean gemm_scale"):
         knobs_for(["Hopper"], ["gem_scale"])
+
+
+def test_a_number_of_one_architecture_takes_the_place_of_the_plain_one():
+    plain, own = knobs_for(["Hopper"], ["gemm_scale", "on.Hopper.gemm_scale"])
+    profile = load_engine("vllm-0.15")
+    assert turned(profile, "Hopper", {own: 0.7, plain: 0.9}).gemm_scale == 0.7
+    assert turned(profile, "Ampere", {own: 0.7, plain: 0.9}).gemm_scale == 0.9
+    with pytest.raises(FitError, match=r"on\.Blackwell\.gemm_scale"):
+        knobs_for(["Hopper"], ["on.Blackwell.gemm_scale"])

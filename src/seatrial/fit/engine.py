@@ -152,7 +152,7 @@ def knob_slopes(
     architecture = setup.accelerator.architecture
     if knob.architecture not in ("", architecture):
         return Slopes(0.0, 0.0)
-    nudged = turned(profile, architecture, {knob: values[knob] * (1 + NUDGE)})
+    nudged = turned(profile, architecture, {**values, knob: values[knob] * (1 + NUDGE)})
     return slopes(setup, profile, nudged, steps, ttft, is_open=is_open)
 
 

@@ -30,7 +30,7 @@ class Knob(NamedTuple):
 KNOBS = (
     Knob("gemm_scale", 1.0, 0.1),
     Knob("experts_scale", 1.0, 0.15),
-    Knob("expert_skew", 0.95, 0.1),  # as in closed loops of models with 128 and 256 experts; few experts hardly tell
+    Knob("expert_skew", 0.4, 0.7),
     Knob("attention_fixed", 6e-6, 0.6),
     Knob("small_kernel_fixed", 3e-6, 0.5),
     Knob("all_reduce_fixed", 5e-6, 0.7),
