@@ -30,7 +30,7 @@ from seatrial.validate.traffic import Recorded, Stages
 Matrix = NDArray[np.float64]
 
 ODD = 2.5  # spreads: what is further off counts less and less
-LONGEST_STEP = 0.5  # of a knob's logarithm, in one round
+LONGEST_STEP = 1.5  # of a knob's logarithm, in one round
 
 
 class Round(NamedTuple):
@@ -184,7 +184,8 @@ def step_from(tried: Round) -> Matrix:
     """The change of the knobs' logarithms that the slopes promise the least badness for."""
     rows, errors = system(tried)
     step = np.linalg.lstsq(rows, errors, rcond=None)[0]
-    return np.asarray(step).clip(-LONGEST_STEP, LONGEST_STEP)
+    # shortened as a whole: numbers that stand in for another only do so together
+    return np.asarray(step) * min(1.0, LONGEST_STEP / max(float(np.abs(step).max()), 1e-12))
 
 
 def moved(tried: Round, step: Matrix) -> dict[Knob, float]:
