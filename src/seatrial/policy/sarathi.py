@@ -6,7 +6,8 @@ from typing import ClassVar
 
 from seatrial.core.deployment import EngineConfig
 from seatrial.core.scheduling import Chunk, SchedulerView, SequenceView, StepPlan
-from seatrial.policy.blocks import blocks_for, lacks_last_token, spare_blocks
+from seatrial.policy.blocks import lacks_last_token
+from seatrial.policy.chunks import begin_prompts, continue_prompts
 from seatrial.policy.vllm_v0 import decode_in_order
 
 
@@ -30,18 +31,8 @@ class Sarathi:
             return self.plan_short_of_blocks(view)
         chunks = self.continue_prompts(view.prefills, self.max_num_batched_tokens - view.num_decodes)
         budget = self.max_num_batched_tokens - view.num_decodes - sum([chunk.num_tokens for chunk in chunks])
-        num_continued = len(chunks)
-        num_running = view.num_running
-        for seq in view.waiting:
-            num_blocks = blocks_for(seq.num_tokens, view.block_size)
-            if budget <= 0 or num_running >= self.max_num_seqs or num_blocks > num_free - spare_blocks(view, self.watermark, num_running):
-                break
-            num_tokens = min(seq.num_tokens, budget)
-            chunks.append(Chunk(seq, num_tokens, num_blocks))
-            num_running += 1
-            num_free -= num_blocks
-            budget -= num_tokens
-        return StepPlan(chunks, num_admitted=len(chunks) - num_continued)
+        starting = begin_prompts(view, budget, num_free, max_num_seqs=self.max_num_seqs, watermark=self.watermark)
+        return StepPlan([*chunks, *starting], num_admitted=len(starting))
 
     def plan_short_of_blocks(self, view: SchedulerView) -> StepPlan:
         """Decodes preempt; prompts that are still there go on; nobody is admitted."""
@@ -56,14 +47,4 @@ class Sarathi:
     def continue_prompts(self, prompts: Sequence[SequenceView], budget: int) -> list[Chunk]:
         """The next chunk of each prompt that has begun, while budget lasts. Those that lack just their last token go first, as decodes."""
         decodes = [Chunk(seq, 1, seq.num_blocks) for seq in prompts if lacks_last_token(seq)]
-        budget -= len(decodes)
-        chunks = []
-        for seq in prompts:
-            if lacks_last_token(seq):
-                continue
-            num_tokens = min(seq.num_tokens - seq.num_computed_tokens, budget)
-            if num_tokens <= 0:
-                break
-            chunks.append(Chunk(seq, num_tokens, seq.num_blocks))
-            budget -= num_tokens
-        return decodes + chunks
+        return decodes + continue_prompts(prompts, budget - len(decodes))
