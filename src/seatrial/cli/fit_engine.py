@@ -2,9 +2,7 @@
 
 import json as json_text
 import os
-import re
 from collections.abc import Callable
-from datetime import date as calendar
 from math import expm1
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +10,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from seatrial.catalog import load_engine, profile_name
+from seatrial.cli.fit_flags import Date, dated
 from seatrial.cli.flags import Json
 from seatrial.cli.output import note, print_json, progress, show
 from seatrial.cli.scenario_flags import Count
@@ -46,13 +45,12 @@ def engine(
     rounds: Annotated[int, Count, Parameter(help="how often all runs are simulated")] = 6,
     out: Annotated[Path | None, Parameter(help="write the profile here, a .toml file; beside it, its cross-validation as .json")] = None,
     source: Annotated[str | None, Parameter(help="who measured, as the profile will say; without it, the name of the points file")] = None,
-    date: Annotated[str | None, Parameter(help="when, as the profile will say, like 2026-11; without it, today")] = None,
+    date: Date = None,
     jobs: Annotated[int | None, Count, Parameter(help="processes; without it, one for each core")] = None,
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
-    if date is not None and not re.fullmatch(r"\d{4}(-\d\d){0,2}", date):
-        raise FitError(f"--date cannot be {date!r}; write it like 2026, 2026-11 or 2026-11-30")
+    when = dated(date)
     if out is not None and out.suffix != ".toml":
         raise FitError(f"--out cannot be {out}; a profile is a .toml file, like mine.toml")
     asked = chosen(read_points(points), where, None)
@@ -78,7 +76,7 @@ def engine(
     figures = as_dict(found, validation)
     if out is not None:
         written = source or f"measured runs in {points.name}"
-        write_engine(found, load_engine(base), out, written, date or calendar.today().isoformat())
+        write_engine(found, load_engine(base), out, written, when)
         beside = out.with_suffix(".cross_validation.json")
         beside.write_text(json_text.dumps(figures["left_out"], indent=2) + "\n", encoding="utf-8")
         note(f"the profile is {out}, its cross-validation {beside}")

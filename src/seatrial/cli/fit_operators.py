@@ -1,17 +1,15 @@
 """`seatrial fit operators`: operator curves from tables of measured times."""
 
-import re
 from dataclasses import asdict
-from datetime import date as calendar
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
+from seatrial.cli.fit_flags import Date, dated
 from seatrial.cli.flags import Json
 from seatrial.cli.output import note, print_json, progress, show
 from seatrial.core.curves import ErrorBar
-from seatrial.core.errors import FitError
 from seatrial.fit.files import write_curves
 from seatrial.fit.operators import OperatorFits, Result, fit_operators
 
@@ -25,17 +23,16 @@ def operators(
     source: Annotated[
         str | None, Parameter(help="who measured, as the curve files will say; without it, the name of the directory")
     ] = None,
-    date: Annotated[str | None, Parameter(help="when, as the curve files will say, like 2026-11; without it, today")] = None,
+    date: Date = None,
     json: Json = False,
 ) -> None:
-    if date is not None and not re.fullmatch(r"\d{4}(-\d\d){0,2}", date):
-        raise FitError(f"--date cannot be {date!r}; write it like 2026, 2026-11 or 2026-11-30")
+    when = dated(date)
     with progress("fitting operator curves", 1.0) as done:
         fits = fit_operators(tables, done)
     for sentence in fits.notes:
         note(sentence)
     if out is not None:
-        files = write_curves(fits, out, source or f"operator times in {tables.resolve().name}", date or calendar.today().isoformat())
+        files = write_curves(fits, out, source or f"operator times in {tables.resolve().name}", when)
         note(f"{len(files)} curve files are in {out}")
     if json:
         print_json(figures(fits))

@@ -7,6 +7,7 @@ from seatrial.core.engine_profile import EngineProfile
 from seatrial.core.errors import FitError
 from seatrial.fit.engine import EngineFit
 from seatrial.fit.knobs import Knob
+from seatrial.fit.toml import quoted, write_whole
 
 HEADER = "# Fitted by `seatrial fit engine`; docs/catalog.md explains the keys. Seconds, scales of a curve's time, shares of the peaks.\n"
 
@@ -15,15 +16,15 @@ def write_engine(fit: EngineFit, base: EngineProfile, file: Path, source: str, d
     """All that is not fitted is the base's."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(engine_text(fit, base.name, source, date), encoding="utf-8")
+        write_whole(file, engine_text(fit, base.name, source, date))
     except OSError as problem:
         raise FitError(f"cannot write the profile {file}: {problem.strerror or problem}") from problem
 
 
 def engine_text(fit: EngineFit, base: str, source: str, date: str) -> str:
-    parts = [HEADER, f"base = {_text(base)}\n"]
+    parts = [HEADER, f"base = {quoted(base)}\n"]
     parts += [_line(knob, fit) for knob in fit.knobs if not knob.architecture]
-    parts.append(f"\n[sources]\nruns = {{ text = {_text(source)}, date = {_text(date)} }}\n")
+    parts.append(f"\n[sources]\nruns = {{ text = {quoted(source)}, date = {quoted(date)} }}\n")
     for architecture in sorted({knob.architecture for knob in fit.knobs} - {""}):
         parts.append(f"\n[on.{_key(architecture)}]\n")
         parts += [_line(knob, fit) for knob in fit.knobs if knob.architecture == architecture]
@@ -33,15 +34,11 @@ def engine_text(fit: EngineFit, base: str, source: str, date: str) -> str:
 def _line(knob: Knob, fit: EngineFit) -> str:
     """With its standard error, which is of its logarithm and so a share of it."""
     note = f"+- {100 * fit.spreads[knob]:.0f} %"
-    return f'{knob.name} = {{ value = {fit.values[knob]:.3g}, source = "runs", note = {_text(note)} }}\n'
+    return f'{knob.name} = {{ value = {fit.values[knob]:.3g}, source = "runs", note = {quoted(note)} }}\n'
 
 
 def _key(name: str) -> str:
-    return name if name.isidentifier() else _text(name)
-
-
-def _text(text: str) -> str:
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return name if name.isidentifier() else quoted(name)
 
 
 def as_plain(values: Mapping[Knob, float]) -> dict[str, float]:

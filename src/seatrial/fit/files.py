@@ -8,6 +8,7 @@ from seatrial.catalog.curves import CURVES, GENERIC, read_curves
 from seatrial.core.curves import ErrorBar, Fitted
 from seatrial.core.errors import FitError
 from seatrial.fit.operators import OperatorFits, fitted
+from seatrial.fit.toml import quoted, write_whole
 
 HEADER = "# Written by `seatrial fit operators`; docs/catalog.md explains the keys. Seconds, and shares of the accelerator's peaks.\n"
 
@@ -18,13 +19,13 @@ def write_curves(fits: OperatorFits, directory: Path, source: str, date: str) ->
     texts[GENERIC] = generic_text(fits)
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        return [_write(directory / f"{name}.toml", text) for name, text in texts.items()]
+        return [write_whole(directory / f"{name}.toml", text) for name, text in texts.items()]
     except OSError as problem:
         raise FitError(f"cannot write curves to {directory}: {problem.strerror or problem}") from problem
 
 
 def accelerator_text(fits: OperatorFits, accelerator: str, source: str, date: str) -> str:
-    parts = [HEADER, f"[sources]\ntables = {{ text = {_text(source)}, date = {_text(date)} }}\n"]
+    parts = [HEADER, f"[sources]\ntables = {{ text = {quoted(source)}, date = {quoted(date)} }}\n"]
     for result in fits.results:
         if result.cell.accelerator.name == accelerator:
             cell = result.cell
@@ -48,27 +49,16 @@ def generic_text(fits: OperatorFits) -> str:
 def curve_text(each: Fitted, source: str, measured: str, errors: Mapping[str, ErrorBar] | None = None) -> str:
     lines = [f"[{each.operator}.{each.number_format}]"]
     if each.multiplied:
-        lines.append(f"multiplied = {_text(each.multiplied)}")
+        lines.append(f"multiplied = {quoted(each.multiplied)}")
     lines.append(f"curve = {{ {', '.join(f'{name} = {_number(value)}' for name, value in asdict(each.curve).items())} }}")
     if measured:
-        lines.append(f"measured = {_text(measured)}")
+        lines.append(f"measured = {quoted(measured)}")
     for name, sizes in each.sizes.items():
         lines.append(f"sizes.{name} = [{', '.join(_number(size) for size in sizes)}]")
     for name, bar in (each.errors if errors is None else errors).items():
         lines.append(f"errors.{name} = [{_number(bar.median)}, {_number(bar.p90)}]")
-    lines.append(f"source = {_text(source)}")
+    lines.append(f"source = {quoted(source)}")
     return "\n".join(lines) + "\n"
-
-
-def _write(file: Path, text: str) -> Path:
-    part = file.with_suffix(".part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(file)
-    return file
-
-
-def _text(text: str) -> str:
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def _number(value: float) -> str:

@@ -1,0 +1,15 @@
+"""What the data files of all fits are written with."""
+
+from pathlib import Path
+
+
+def quoted(text: str) -> str:
+    """As a string of TOML."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def write_whole(file: Path, text: str) -> Path:
+    """The file, whole or not at all."""
+    part = file.with_suffix(".part")
+    part.write_text(text, encoding="utf-8")
+    return part.replace(file)
