@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from seatrial.catalog import load_engine
 from seatrial.core.engine_profile import EngineProfile
 from seatrial.core.errors import FitError, SeatrialError
-from seatrial.cost.run import TypicalStep, typical_steps
+from seatrial.cost.run import typical_steps
 from seatrial.fit.knobs import Knob, Values, turned
 from seatrial.fit.rows import SPREADS, STEP, Row
-from seatrial.fit.slopes import NUDGE, Slopes, cost_of, slopes
+from seatrial.fit.slopes import NUDGE, Pace, Standing, cost_of, pace, slopes, standing
 from seatrial.fit.step_rows import step_rows
 from seatrial.trial.setup import ReplicaSetup
 from seatrial.validate.experiment import Experiment
@@ -130,30 +130,30 @@ def rows_of(
             return "its cost has no engine profile"
         architecture = setup.accelerator.architecture
         profile = turned(load_engine(base, architecture), architecture, values)
-        seen = observe(setup, requests_of(experiment.traffic, experiment.seed), cost_of(setup, profile))
+        cost = cost_of(setup, profile)
+        seen = observe(setup, requests_of(experiment.traffic, experiment.seed), cost)
         readings = [(point_id, Reading(seen, window)) for point_id, window in experiment.windows]
     except SeatrialError as reason:
         return str(reason)
-    steps = typical_steps(seen.totals)
-    is_open = isinstance(experiment.traffic, Stages | Recorded)
+    run = standing(cost, typical_steps(seen.totals), is_open=isinstance(experiment.traffic, Stages | Recorded))
+    paces = [nudged_pace(setup, profile, knob, values, run) for knob in knobs]
     rows = []
     for point_id, reading in readings:
         known = [metric for metric in SPREADS if metric != STEP and metric in measured[point_id] and reading[metric] > 0]
-        follow = [knob_slopes(setup, profile, knob, values, steps, reading["ttft_mean"], is_open=is_open) for knob in knobs]
+        follow = [slopes(run, then, reading["ttft_mean"]) for then in paces]
         for metric in known:
             of_metric = tuple(each.tpot if metric.startswith("tpot") else each.ttft for each in follow)
             rows.append(Row(point_id, metric, log(reading[metric] / measured[point_id][metric]), of_metric))
     return rows
 
 
-def knob_slopes(
-    setup: ReplicaSetup, profile: EngineProfile, knob: Knob, values: Values, steps: Sequence[TypicalStep], ttft: float, *, is_open: bool
-) -> Slopes:
+def nudged_pace(setup: ReplicaSetup, profile: EngineProfile, knob: Knob, values: Values, run: Standing) -> Pace:
+    """The run's pace where the knob is turned a little; as it is, where the knob is another architecture's."""
     architecture = setup.accelerator.architecture
     if knob.architecture not in ("", architecture):
-        return Slopes(0.0, 0.0)
+        return run.now
     nudged = turned(profile, architecture, {**values, knob: values[knob] * (1 + NUDGE)})
-    return slopes(setup, profile, nudged, steps, ttft, is_open=is_open)
+    return pace(cost_of(setup, nudged), run.steps)
 
 
 def fit_engine(measured: Runs, start: Values, num_rounds: int, progress: Progress) -> EngineFit:

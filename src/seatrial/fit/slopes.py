@@ -36,18 +36,29 @@ def pace(cost: RooflineCost, steps: Sequence[TypicalStep]) -> Pace:
     return Pace(sum(time * step.num_steps for time, step in zip(times, steps)) / count, times[-1], sum(cost.request_overhead))
 
 
-def slopes(
-    setup: ReplicaSetup, profile: EngineProfile, nudged: EngineProfile, steps: Sequence[TypicalStep], ttft: float, *, is_open: bool
-) -> Slopes:
-    """By the number in which `nudged` is `NUDGE` above `profile`, for a run of these typical steps and this mean TTFT.
+class Standing(NamedTuple):
+    """Where a run stands under a profile: its typical steps, their pace, and how much more than a step itself TPOT follows it.
 
-    TPOT goes with the mean step. Where requests come by themselves, slower steps leave more of them running, which makes steps slower
-    again: `1 / (1 - elasticity of a step in its decodes)` times the effect. Of TTFT what lies outside the engine goes with that, the
-    rest with the step that computes a prompt.
+    Where requests come by themselves, slower steps leave more of them running, which makes steps slower again:
+    `1 / (1 - elasticity of a step in its decodes)` times the effect.
     """
-    cost = cost_of(setup, profile)
-    now, then = pace(cost, steps), pace(cost_of(setup, nudged), steps)
-    feedback = 1 / max(1 - elasticity(cost, steps, now), 1 / MOST_FEEDBACK) if is_open else 1.0
+
+    steps: Sequence[TypicalStep]
+    now: Pace
+    feedback: float
+
+
+def standing(cost: RooflineCost, steps: Sequence[TypicalStep], *, is_open: bool) -> Standing:
+    now = pace(cost, steps)
+    return Standing(steps, now, 1 / max(1 - elasticity(cost, steps, now), 1 / MOST_FEEDBACK) if is_open else 1.0)
+
+
+def slopes(run: Standing, then: Pace, ttft: float) -> Slopes:
+    """By the number that is `NUDGE` larger where the run has the pace `then`; `ttft` is its mean.
+
+    TPOT goes with the mean step. Of TTFT what lies outside the engine goes with that, the rest with the step that computes a prompt.
+    """
+    now, feedback = run.now, run.feedback
     inside = max(ttft - now.outside, 0.0)
     prompt = (then.prompt_step / now.prompt_step - 1) / NUDGE * feedback
     return Slopes((then.step / now.step - 1) / NUDGE * feedback, (inside * prompt + (then.outside - now.outside) / NUDGE) / ttft)
