@@ -130,8 +130,6 @@ def engine_settings(
         "cudagraph_mode": None,
         "max_cudagraph_capture_size": None,
     }
-    if (point.pp or 1) == 1:
-        stated["async_scheduling"] = None
     unused = unused_options(scheduler)
     return {name: answers.get(name) if value is None else value for name, value in stated.items() if name not in unused}
 
