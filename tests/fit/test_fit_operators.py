@@ -6,6 +6,7 @@ from itertools import product
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.csv as pc
 import pyarrow.parquet as pq
 import pytest
 
@@ -14,6 +15,7 @@ from seatrial.cli.main import main
 from seatrial.core.curves import AllReduceCurve, GemmCurve
 from seatrial.core.errors import FitError
 from seatrial.cost.kernels import GemmWork, Peaks, all_reduce_time, gemm_times
+from seatrial.fit.beside_curves import LENGTHS, validate_operators
 from seatrial.fit.operators import fit_operators
 from seatrial.fit.sift import one_time_per_point, possible, typical
 
@@ -111,7 +113,7 @@ def test_an_accelerator_that_nobody_knows_is_named_and_passed_over(tmp_path, cap
 @pytest.mark.parametrize(
     ("spoil", "sentence"),
     [
-        (lambda directory: (directory / "gemm.parquet").unlink(), "has no table of operator times; it may have gemm.parquet"),
+        (lambda directory: (directory / "gemm.parquet").unlink(), "has no table of operator times; it may have gemm, moe"),
         (lambda directory: (directory / "gemm.parquet").write_text("m,n,k"), "cannot be read as Parquet"),
         (lambda directory: pq.write_table(pa.table({"gpu": ["h100"], "m": [1]}), directory / "gemm.parquet"), "has no column 'dtype'"),
         (lambda directory: gemm_table(directory, m=["many"] * 704), "m holds something that is no number"),
@@ -188,3 +190,56 @@ def test_a_relative_is_judged_on_the_times_of_the_one_left_out(tmp_path):
     results = {result.cell.accelerator.name: result for result in fit_operators(tmp_path).results}
     assert results["h100_sxm"].relative == "h200_sxm"
     assert results["h100_sxm"].scaled.median > 5 * results["h100_sxm"].fit.seen.median
+
+
+# Beside the curves that ship
+
+
+def shipped_gemm():
+    return load_curves(H100).find("gemm", "bf16", "bf16").curve
+
+
+def test_times_that_the_shipped_curve_made_are_met_and_others_are_off_by_what_they_differ(tmp_path):
+    (same,) = validate_operators(gemm_table(tmp_path, shipped_gemm())).operators
+    assert same.errors["all"].p90_ape_pct == pytest.approx(0, abs=1e-6)
+    assert sum(same.errors[length].n for length in LENGTHS if length in same.errors) == same.errors["all"].n == len(ROWS) * len(WIDTHS) ** 2
+    curve = shipped_gemm()
+    slower = replace(curve, compute=curve.compute / 2, memory=curve.memory / 2)
+    (other,) = validate_operators(gemm_table(tmp_path, slower)).operators
+    assert other.errors["longer"].median_signed_pct == pytest.approx(-50, abs=2)
+
+
+def test_an_accelerator_without_curves_is_compared_with_its_relatives(tmp_path):
+    (found,) = validate_operators(gemm_table(tmp_path, shipped_gemm(), gpu="h20")).operators
+    assert (found.cell.accelerator.name, found.fitted.accelerator) == ("h20", "h100_sxm")
+
+
+def test_a_table_may_be_csv_and_says_the_same(tmp_path):
+    parquet, csv = tmp_path / "parquet", tmp_path / "csv"
+    parquet.mkdir(), csv.mkdir()
+    table = pq.read_table(gemm_table(parquet) / "gemm.parquet")
+    pc.write_csv(table, csv / "gemm.csv")
+    assert validate_operators(csv).operators[0].errors == validate_operators(parquet).operators[0].errors
+    pq.write_table(table, csv / "gemm.parquet")
+    with pytest.raises(FitError, match=r"both gemm.parquet and gemm.csv; keep one"):
+        validate_operators(csv)
+
+
+def test_what_is_left_out_of_a_table_is_said(tmp_path):
+    text = "gpu,dtype,m,k,n,latency_us\nh100_sxm,bfloat16,1,4096,4096,15\nx9000,bfloat16,1,4096,4096,15\nh100_sxm,bfloat16,1,4096,4096,\n"
+    (tmp_path / "gemm.csv").write_text(text)
+    missing, unknown = validate_operators(tmp_path).notes
+    assert "1 rows have a number that is missing" in missing
+    assert "no accelerator 'x9000'" in unknown
+    with pytest.raises(FitError, match="1 times that can be used are too few for a curve, which takes 30"):
+        fit_operators(tmp_path)
+
+
+def test_operators_alone_are_shown_and_told(tmp_path, capsys):
+    directory = str(gemm_table(tmp_path, shipped_gemm()))
+    assert main(["validate", "--operators", directory]) == 0
+    assert "gemm.bf16, h100_sxm" in capsys.readouterr().out
+    assert main(["validate", "--operators", directory, "--json"]) == 0
+    (operator,) = json.loads(capsys.readouterr().out)["operators"]["operators"]
+    assert operator["curve"]["accelerator"] == "h100_sxm"
+    assert operator["errors"]["all"]["n"] == len(ROWS) * len(WIDTHS) ** 2

@@ -84,6 +84,13 @@ def test_what_a_fit_left_out_is_a_table(write_page, tmp_path):
     assert "| all |  | 2.2 / 8.0 |" in page
 
 
+def test_kernels_that_were_timed_stand_beside_their_curves(write_page, tmp_path):
+    (tmp_path / "gemm.csv").write_text("gpu,dtype,m,k,n,latency_us\nh100_sxm,bfloat16,64,4096,4096,15\n")
+    page = write_page("accuracy.md", "--operators", tmp_path)
+    assert "## Kernels timed by themselves" in page
+    assert re.search(r"\| gemm.bf16 on h100_sxm \| all \| 1 \|", page)
+
+
 def test_a_cross_validation_of_another_form_is_one_sentence(write_page, tmp_path, capsys):
     file = tmp_path / "left_out.json"
     file.write_text('{"model": 3}')

@@ -15,7 +15,7 @@ from seatrial.fit.operators import OperatorFits, Result, fit_operators
 
 
 def operators(
-    tables: Annotated[Path, Parameter(help="a directory of gemm.parquet, moe.parquet ...; docs/cost.md has the columns")],
+    tables: Annotated[Path, Parameter(help="a directory of gemm.parquet or gemm.csv, moe.parquet ...; docs/cost.md has the columns")],
     /,
     *,
     out: Annotated[Path | None, Parameter(help="write a curve file for each accelerator into this directory")] = None,

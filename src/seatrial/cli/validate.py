@@ -11,6 +11,7 @@ from seatrial.cli.flags import Json
 from seatrial.cli.output import note, print_json, progress, show
 from seatrial.cli.scenario_flags import Count, whole
 from seatrial.core.errors import PointsError
+from seatrial.fit.beside_curves import OperatorValidation, validate_operators
 from seatrial.validate.directory import JOURNAL, opened, write_results
 from seatrial.validate.experiment import Prepared, prepare
 from seatrial.validate.names import read_names
@@ -31,6 +32,9 @@ Where = Annotated[
 ]
 Out = Annotated[Path | None, Parameter(help="a directory for the tables and plots; what is finished in it is not run again")]
 Page = Annotated[Path | None, Parameter(help="write all of it as a page of Markdown, with pictures in a folder beside it")]
+Operators = Annotated[
+    Path | None, Parameter(help="a directory of operator times (docs/cost.md has the columns), to compare with the shipped curves")
+]
 CrossValidation = Annotated[Path | None, Parameter(help="a JSON file of errors on models and accelerators that a fit left out, for --page")]
 Seed = Annotated[int, Parameter(converter=whole(0), help="seed of arrivals and lengths that are drawn")]
 
@@ -40,6 +44,7 @@ def validate(
     /,
     *,
     steps: Steps = None,
+    operators: Operators = None,
     requests: Requests = None,
     predictions: Predictions = None,
     mapping: Mapping = None,
@@ -52,12 +57,13 @@ def validate(
     jobs: Annotated[int | None, Count, Parameter(help="processes; without it, one for each core")] = None,
     seed: Seed = 0,
 ) -> None:
-    if points is None and steps is None:
-        raise PointsError("there is nothing to validate; give a file of points, or --steps FILE, or both")
+    if points is None and steps is None and operators is None:
+        raise PointsError("there is nothing to validate; give a file of points, --steps FILE or --operators DIR, or several of them")
     if cross_validation is not None and page is None:
         raise PointsError("--cross-validation is for the page; give --page FILE too")
     names = read_names(mapping)
     measured_steps = read_steps(steps) if steps is not None else None
+    kernels = compared_operators(operators) if operators is not None else None
     asked, prepared, peers = [], Prepared([], [], {}, {}), {}
     if points is not None:
         asked = chosen(read_points(points), where, limit)
@@ -79,18 +85,28 @@ def validate(
             raise type(interrupt)(interrupted(journal, len(prepared.experiments))) from None
     compared_steps = validate_steps(measured_steps, names=names) if measured_steps is not None else None
     validation = compare(asked, prepared, found, peers, compared_steps)
-    written = write_files(validation, folder, page, cross_validation)
+    written = write_files(validation, kernels, folder, page, cross_validation)
     if json:
-        print_json(validation.as_dict())
+        print_json({**validation.as_dict(), "operators": kernels and kernels.as_dict()})
         return
     from seatrial.report.validation_report import validation_report  # brings rich, which --json need not wait for
 
-    show(validation_report(validation))
+    show(validation_report(validation, kernels))
     for sentence in written:
         note(sentence)
 
 
-def write_files(validation: Validation, folder: Path | None, page: Path | None, cross_validation: Path | None) -> list[str]:
+def compared_operators(directory: Path) -> OperatorValidation:
+    with progress("comparing operators", 1.0) as done:
+        found = validate_operators(directory, done)
+    for sentence in found.notes:
+        note(sentence)
+    return found
+
+
+def write_files(
+    validation: Validation, kernels: OperatorValidation | None, folder: Path | None, page: Path | None, cross_validation: Path | None
+) -> list[str]:
     """What was asked for beside stdout; a sentence on each."""
     sentences = []
     if folder is not None:
@@ -103,7 +119,7 @@ def write_files(validation: Validation, folder: Path | None, page: Path | None, 
     if page is not None:
         from seatrial.report.accuracy_page import write_page  # as above
 
-        _, *pictures = write_page(validation, page, cross_validation=cross_validation)
+        _, *pictures = write_page(validation, page, cross_validation=cross_validation, kernels=kernels)
         sentences.append(f"{page} is written, with {len(pictures)} pictures in {page.with_suffix('')}")
     return sentences
 

@@ -10,7 +10,7 @@ from seatrial.core.curves import Curve, DecodeCurve, PromptCurve
 from seatrial.core.model import NumberFormat
 from seatrial.cost.formats import plain_peak
 from seatrial.cost.kernels import FloatArray, Peaks, decode_rate, pair_rate, query_bytes
-from seatrial.fit.cell import FEWEST, Cell, Law, measured_sizes, shapes
+from seatrial.fit.cell import Cell, Law, measured_sizes, shapes
 from seatrial.fit.sift import Points, possible, typical
 from seatrial.fit.table import Note, Table, by_accelerator, by_format
 
@@ -53,7 +53,7 @@ def _prompt(operator: str, accelerator: Accelerator, points: Points, query_key: 
         at = slice(None) if chosen is None else chosen
         return np.asarray(flops[at] / pair_rate(curve, heads[at], peak) + streamed[at] / (bandwidth * curve.memory) + curve.fixed)
 
-    if len(points.seconds) >= FEWEST:
+    if len(points.seconds):
         yield _cell(operator, accelerator, "bf16", points, np.ones(len(points.seconds), bool), law)
 
 
@@ -94,7 +94,7 @@ def _decode(
         at = slice(None) if chosen is None else chosen
         return decode_rate(curve, flops[at], read[at], peaks) + curve.per_row * rows[at] + curve.fixed
 
-    if len(points.seconds) >= FEWEST:
+    if len(points.seconds):
         yield _cell(operator, accelerator, cache.name, points, fitted, law)
 
 

@@ -11,7 +11,6 @@ from seatrial.core.curves import Curve
 from seatrial.cost.kernels import FloatArray
 
 Law = Callable[[Curve, NDArray[np.bool_] | None], FloatArray]
-FEWEST = 30  # points below which a cell says nothing
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from seatrial.core.accelerator import Accelerator
 from seatrial.core.curves import AllReduceCurve, Curve, TransferCurve
 from seatrial.cost.kernels import FloatArray, all_reduce_time, transfer_time
-from seatrial.fit.cell import FEWEST, Cell, measured_sizes, shapes
+from seatrial.fit.cell import Cell, measured_sizes, shapes
 from seatrial.fit.sift import Points, one_time_per_point
 from seatrial.fit.table import Note, Table, by_accelerator
 
@@ -17,7 +17,6 @@ SEND_COLUMNS = ("op", "num_nodes", "gpus_per_node", "size_kb")
 EXCHANGE_COLUMNS = ("op", "nodes", "hidden_size", "tokens", "topk", "dispatch_us", "combine_us")
 SHORTEST, LONGEST = 1024, 2**28  # bytes of a message
 MOST_TOKENS = 16384  # that a rank sends in a step
-SIZES = 10  # of messages that say enough about sending
 TRAY, BOARD = 4, 8  # devices of one host: in an NVL72 rack, and elsewhere
 
 
@@ -32,7 +31,7 @@ def collectives(table: Table, note: Note) -> Iterator[Cell]:
             message, ranks = points.keys.T
             if operator == "all_gather":
                 yield from _transfer(operator, accelerator, "scale_up", points, (ranks - 1) / ranks * message, ranks, ranks)
-            elif len(points.seconds) >= FEWEST:
+            elif len(points.seconds):
                 yield _all_reduce(accelerator, points, message, ranks)
 
 
@@ -73,7 +72,7 @@ def sends(table: Table, note: Note) -> Iterator[Cell]:
     for accelerator, own in by_accelerator(table, note):
         points = _least(own.numbers("size_kb"), own["seconds"])
         size = 1024 * points.keys[:, 0]
-        yield from _transfer("point_to_point", accelerator, "scale_up", points, size, np.full_like(size, 2.0), size, fewest=SIZES)
+        yield from _transfer("point_to_point", accelerator, "scale_up", points, size, np.full_like(size, 2.0), size)
 
 
 def _ways(rows: Table) -> Points:
@@ -95,7 +94,6 @@ def _transfer(
     sent: FloatArray,
     ranks: FloatArray,
     shape: NDArray[np.generic],
-    fewest: int = FEWEST,
 ) -> Iterator[Cell]:
     bandwidth = (accelerator.scale_up if link == "scale_up" else accelerator.scale_out).bandwidth
 
@@ -104,7 +102,7 @@ def _transfer(
         at = slice(None) if chosen is None else chosen
         return transfer_time(curve, sent[at], ranks[at], bandwidth)
 
-    if len(points.seconds) >= fewest:
+    if len(points.seconds):
         numbers = shapes(shape.astype(np.float64))
         yield Cell(
             operator,

@@ -11,7 +11,7 @@ from seatrial.core.errors import FitError
 from seatrial.core.model import NumberFormat
 from seatrial.cost.formats import compute_rate
 from seatrial.cost.kernels import ExpertsWork, FloatArray, GemmWork, Peaks, experts_times, gemm_times
-from seatrial.fit.cell import FEWEST, Cell, measured_sizes, shapes
+from seatrial.fit.cell import Cell, measured_sizes, shapes
 from seatrial.fit.routing import routed
 from seatrial.fit.sift import Points, not_slower_than, possible, typical
 from seatrial.fit.table import Note, Table, by_accelerator, by_format, without_copies
@@ -52,7 +52,7 @@ def _gemm(accelerator: Accelerator, weights: NumberFormat, points: Points) -> It
         some = need if chosen is None else need._replace(rows=need.rows[chosen], inputs=need.inputs[chosen], outputs=need.outputs[chosen])
         return gemm_times(curve, some, peaks).seconds
 
-    if len(points.seconds) >= FEWEST:
+    if len(points.seconds):
         sizes = measured_sizes(inputs=need.inputs, outputs=need.outputs)
         shape = shapes(need.inputs, need.outputs)
         yield Cell("gemm", accelerator, weights.name, rate.format, law, points.seconds, fitted, shape, sizes, points.backends)
@@ -103,7 +103,7 @@ def _experts(accelerator: Accelerator, weights: NumberFormat, points: Points) ->
             some = need._replace(**{name: getattr(need, name)[chosen] for name in arrays})
         return experts_times(curve, some, peaks).seconds
 
-    if len(points.seconds) >= FEWEST:
+    if len(points.seconds):
         _, hidden, width, chosen, num_experts, *_ = points.keys.T
         sizes = measured_sizes(hidden=hidden, width=width, experts_per_token=chosen, experts=num_experts)
         shape = shapes(hidden, width, chosen, num_experts)

@@ -15,6 +15,8 @@ from seatrial.fit.least_squares import Fit, bar, fit_cell
 from seatrial.fit.tables import read_cells, tables_in
 
 MOST_SEEN = 0.5  # share of a step's tables that reading takes, for the progress
+FEWEST = 30  # times below which nothing is fitted
+FEWEST_OF = {"point_to_point": 10}  # whose times depend on the size of a message alone
 
 
 class Result(NamedTuple):
@@ -47,11 +49,16 @@ def fit_operators(directory: Path, progress: Callable[[float], None] = lambda sh
     fits: list[tuple[Cell, Fit]] = []
     for place, file in enumerate(files):
         for cell in read_cells(file, notes.append):
-            fits.append((cell, fit_cell(cell, KINDS[cell.operator])))
+            fewest = FEWEST_OF.get(cell.operator, FEWEST)
+            if len(cell.seconds) >= fewest:
+                fits.append((cell, fit_cell(cell, KINDS[cell.operator])))
+            else:
+                what = f"{cell.name} on {cell.accelerator.name}: {len(cell.seconds)} times"
+                notes.append(f"{file.name}: {what} that can be used are too few for a curve, which takes {fewest}")
             progress((place + MOST_SEEN) / len(files))
         progress((place + 1) / len(files))
     if not fits:
-        raise FitError(f"the tables in {directory} hold nothing that can be fitted{': ' + notes[0] if notes else ''}")
+        raise FitError(f"the tables in {directory} hold nothing that can be fitted{': ' + '; '.join(notes) if notes else ''}")
     return judged(fits, notes)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.csv as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -34,6 +35,7 @@ NUMBER_FORMATS = {
 }
 
 
+SUFFIXES = (".parquet", ".csv")
 WORDS = ("gpu", "backend", "dtype", "distribution", "attn_dtype", "kv_cache_dtype", "mla_dtype", "op")
 MAY_BE_MISSING = ("step", "nodes", "dispatch_us", "combine_us")  # or zero
 
@@ -65,11 +67,8 @@ class Table:
         return one_time_per_point(self.numbers(*names), self.columns["backend"], self.columns["seconds"])
 
 
-def read_table(file: Path, columns: Sequence[str]) -> Table:
-    try:
-        table = pq.read_table(file)
-    except (OSError, ValueError) as problem:
-        raise FitError(f"{file} cannot be read as Parquet: {problem}") from problem
+def read_table(file: Path, columns: Sequence[str], note: Note) -> Table:
+    table = _content(file)
     missing = [name for name in ("gpu", *columns, "latency_us") if name not in table.column_names]
     if missing:
         raise FitError(f"{file} has no column {missing[0]!r}; it needs gpu, {', '.join(columns)} and latency_us")
@@ -81,7 +80,16 @@ def read_table(file: Path, columns: Sequence[str]) -> Table:
     for name in numbers:
         if name not in MAY_BE_MISSING:
             good &= np.isfinite(numbers[name]) & (numbers[name] > 0)
+    if not good.all():
+        note(f"{file.name}: {int((~good).sum()):,} rows have a number that is missing or not above 0, so they are left out")
     return Table(file, {**words, **numbers, "seconds": numbers["latency_us"] * 1e-6}).where(good)
+
+
+def _content(file: Path) -> pa.Table:
+    try:
+        return pc.read_csv(file) if file.suffix == ".csv" else pq.read_table(file)
+    except (OSError, ValueError) as problem:
+        raise FitError(f"{file} cannot be read as {'CSV' if file.suffix == '.csv' else 'Parquet'}: {problem}") from problem
 
 
 def _numbers(table: pa.Table, name: str, file: Path) -> FloatArray:

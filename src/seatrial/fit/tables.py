@@ -1,12 +1,13 @@
 """A directory of measured operator times, as cells. docs/cost.md has the columns of each table."""
 
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 
 from seatrial.core.errors import FitError
 from seatrial.fit import attention, links, matrices
 from seatrial.fit.cell import Cell
-from seatrial.fit.table import Note, Table, read_table
+from seatrial.fit.table import SUFFIXES, Note, Table, read_table
 
 READERS: dict[str, tuple[tuple[str, ...], Callable[[Table, Note], Iterator[Cell]]]] = {
     "gemm": (matrices.GEMM_COLUMNS, matrices.gemms),
@@ -24,14 +25,18 @@ READERS: dict[str, tuple[tuple[str, ...], Callable[[Table, Note], Iterator[Cell]
 def tables_in(directory: Path) -> list[Path]:
     """Those that can be read; at least one, or it is refused."""
     if not directory.is_dir():
-        raise FitError(f"no directory {str(directory)!r}; give one with tables like gemm.parquet (docs/cost.md has their columns)")
-    files = [directory / f"{stem}.parquet" for stem in READERS]
-    found = [file for file in files if file.exists()]
+        raise FitError(
+            f"no directory {str(directory)!r}; give one with tables like gemm.parquet or gemm.csv (docs/cost.md has their columns)"
+        )
+    found = [file for stem in READERS for file in (directory / f"{stem}{suffix}" for suffix in SUFFIXES) if file.exists()]
     if not found:
-        raise FitError(f"{directory} has no table of operator times; it may have {', '.join(file.name for file in files)}")
+        raise FitError(f"{directory} has no table of operator times; it may have {', '.join(READERS)} as .parquet or .csv")
+    for one, other in pairwise(found):
+        if one.stem == other.stem:
+            raise FitError(f"{directory} has both {one.name} and {other.name}; keep one of them")
     return found
 
 
 def read_cells(file: Path, note: Note) -> Iterator[Cell]:
     columns, cells = READERS[file.stem]
-    return cells(read_table(file, columns), note)
+    return cells(read_table(file, columns, note), note)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from seatrial.core.errors import PointsError
+from seatrial.fit.beside_curves import ALL, OperatorValidation
 from seatrial.report.accuracy_pictures import write_pictures
 from seatrial.report.markdown import Lines, both, paragraph, pct, signed, table
 from seatrial.validate.accuracy import Error, Pair, errors
@@ -24,7 +25,9 @@ WORST_SHOWN = 10
 LEAST_IN_GROUP = 5  # points; fewer make no group that could be called bad
 
 
-def write_page(validation: Validation, file: Path, *, cross_validation: Path | None = None) -> list[Path]:
+def write_page(
+    validation: Validation, file: Path, *, cross_validation: Path | None = None, kernels: OperatorValidation | None = None
+) -> list[Path]:
     """Write the page, and its pictures into a folder beside it that is called like it. Gives all files that were written.
 
     What a person has to say about the figures is taken from a page beside it, accuracy_notes.md for accuracy.md, if there is one.
@@ -36,13 +39,15 @@ def write_page(validation: Validation, file: Path, *, cross_validation: Path | N
         folder = file.with_suffix("")
         folder.mkdir(parents=True, exist_ok=True)
         pictures = dict(write_pictures(validation, folder))
-        file.write_text("\n".join(page(validation, pictures, left_out, told)) + "\n", encoding="utf-8")
+        file.write_text("\n".join(page(validation, kernels, pictures, left_out, told)) + "\n", encoding="utf-8")
     except OSError as problem:
         raise PointsError(f"--page {file} cannot be written ({problem}); give another place") from None
     return [file, *(file.parent / name for name in pictures.values())]
 
 
-def page(validation: Validation, pictures: Mapping[str, str], left_out: CrossValidation, notes: str) -> Lines:
+def page(
+    validation: Validation, kernels: OperatorValidation | None, pictures: Mapping[str, str], left_out: CrossValidation, notes: str
+) -> Lines:
     judged = by_section(validation.points)
     yield "# Accuracy: predictions beside measurements"
     yield from paragraph(
@@ -55,6 +60,8 @@ def page(validation: Validation, pictures: Mapping[str, str], left_out: CrossVal
     yield from overloaded(validation.overloaded())
     if validation.steps is not None:
         yield from steps(validation.steps, pictures)
+    if kernels is not None:
+        yield from timed(kernels)
     yield from ratios(validation.changes(), pictures)
     yield from cross_validated(left_out)
     yield from peers(validation)
@@ -66,7 +73,8 @@ def page(validation: Validation, pictures: Mapping[str, str], left_out: CrossVal
 
 
 INTRODUCTION = """
-This page is written by `seatrial validate POINTS.csv --steps STEPS.csv --page docs/accuracy.md`; only its last part, if any, is a person's.
+This page is written by `seatrial validate POINTS.csv --steps STEPS.csv --operators TIMES --page docs/accuracy.md`; only its last part,
+if any, is a person's.
 {points:,} measured points were given: {simulated:,} are simulated, {skipped:,} skipped for reasons that stand below.
 Errors are percentages of what was measured: the median and the 90th percentile of their size over points, and the signed median
 (above 0: too much is predicted). A goal in bold is missed.
@@ -217,6 +225,25 @@ def steps(found: StepValidation, pictures: Mapping[str, str]) -> Lines:
     yield from reasons(skip.reason for skip in found.skipped)
     if name := pictures.get("steps"):
         yield from ("", f"![Step times: predicted against measured]({name})")
+
+
+# Kernels
+
+
+def timed(kernels: OperatorValidation) -> Lines:
+    backends = ", ".join(dict.fromkeys(each.backend for each in kernels.operators))
+    yield from ("", "## Kernels timed by themselves")
+    yield from paragraph(
+        f"Kernels that we timed ourselves ({backends}) beside the curves that ship, to which they were not fitted: the curve without the"
+        " engine's own numbers. In classes by how long the kernel took."
+    )
+    rows = []
+    for each in kernels.operators:
+        name = f"{each.cell.name} on {each.cell.accelerator.name}"
+        for length, e in each.errors.items():
+            rows.append([name if length == ALL else "", length, f"{e.n:,}", both(e), signed(e.median_signed_pct)])
+    yield ""
+    yield from table(["operator", "took", "times", "median / p90 %", "signed %"], rows, words=2)
 
 
 # Ratios

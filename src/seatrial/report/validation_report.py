@@ -7,6 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from seatrial.fit.beside_curves import OperatorValidation
 from seatrial.report.tables import NOTHING, heading, paragraph, table
 from seatrial.validate.accuracy import Error, Pair
 from seatrial.validate.compared import Compared
@@ -23,11 +24,11 @@ NOTE = "Percentage errors over points: median and p90 of their size, and the sig
 HEADS = ("ttft", "tpot", "e2e", "out tok/s")
 
 
-def validation_report(validation: Validation) -> RenderableType:
-    return Group(*_parts(validation))
+def validation_report(validation: Validation, kernels: OperatorValidation | None = None) -> RenderableType:
+    return Group(*_parts(validation, kernels))
 
 
-def _parts(validation: Validation) -> Iterator[RenderableType]:
+def _parts(validation: Validation, kernels: OperatorValidation | None) -> Iterator[RenderableType]:
     simulated = len(validation.points)
     if validation.num_points:
         yield Text(f"{validation.num_points:,} points: {simulated:,} simulated, {len(validation.skipped):,} skipped", style="bold")
@@ -47,6 +48,9 @@ def _parts(validation: Validation) -> Iterator[RenderableType]:
     if validation.steps is not None:
         yield heading("single steps, predicted against measured")
         yield from steps_table(validation.steps)
+    if kernels is not None:
+        yield heading("kernels by themselves: error of the shipped curve in per cent")
+        yield kernels_table(kernels)
     if beside := validation.beside_peers():
         yield heading("other simulators, and ours on the same figures: median / p90 %")
         yield peers_table(beside)
@@ -108,6 +112,17 @@ def steps_table(steps: StepValidation) -> Iterator[RenderableType]:
     yield made
     for reason, count in Counter(skipped.reason for skipped in steps.skipped).most_common(REASONS_SHOWN):
         yield paragraph(f"skipped: {reason}", label=f"{count:6,}  ", style="dim")
+
+
+def kernels_table(kernels: OperatorValidation) -> Table:
+    made = table("<operator, accelerator", "<took", "times", "median", "p90", "signed")
+    for operator in kernels.operators:
+        name = shortened(f"{operator.cell.name}, {operator.cell.accelerator.name}", 35)
+        for length, error in operator.errors.items():
+            cells = (percent(error.median_ape_pct), percent(error.p90_ape_pct), signed(error.median_signed_pct))
+            made.add_row(name, length, f"{error.n:,}", *cells)
+            name = ""
+    return made
 
 
 def peers_table(beside: list[tuple[str, dict[str, Error], dict[str, Error]]]) -> Table:
