@@ -7,7 +7,7 @@ import pytest
 
 from seatrial.catalog.models import ModelFacts, load_model, model_facts, model_names
 from seatrial.core.errors import CatalogError
-from seatrial.core.model import Attention, LatentAttention, Mlp, Moe, StateSpace
+from seatrial.core.model import Attention, LatentAttention, Mlp, Moe, Sampling, StateSpace
 
 KIB, GIB = 1024, 1024**3
 
@@ -267,13 +267,15 @@ def test_loading_one_model_does_not_parse_the_others():
     assert time.perf_counter() - started < 0.25  # about a millisecond; the rest is for a busy machine
 
 
-def test_whether_logits_are_sorted_is_what_the_generation_config_says(tmp_path):
-    assert load_model("llama-3.1-8b").samples_sorted
-    assert load_model("llama-3.1-8b-fp8").samples_sorted  # as what it is based on
-    assert not load_model("mixtral-8x7b").samples_sorted
+def test_what_the_sampler_has_to_do_is_what_the_generation_config_says(tmp_path):
+    assert load_model("llama-3.1-8b").sampling == Sampling(sorts=True)
+    assert load_model("llama-3.1-8b-fp8").sampling == Sampling(sorts=True)  # as what it is based on
+    assert load_model("qwen2.5-7b").sampling == Sampling(sorts=True, penalises=True)
+    assert load_model("mixtral-8x7b").sampling == Sampling()
     config = {"model_type": "llama", "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4}
     (tmp_path / "config.json").write_text(json.dumps(config | {"vocab_size": 100, "max_position_embeddings": 512}))
-    assert not load_model(str(tmp_path)).samples_sorted
-    for says, expected in ({"temperature": 0.7}, False), ({"top_p": 1.0, "top_k": 0}, False), ({"top_k": 20}, True), ({"top_p": 0.9}, True):
-        (tmp_path / "generation_config.json").write_text(json.dumps(says))
-        assert load_model(str(tmp_path)).samples_sorted is expected
+    assert load_model(str(tmp_path)).sampling == Sampling()
+    for says, sorts in ({"temperature": 0.7}, False), ({"top_p": 1.0, "top_k": 0}, False), ({"top_k": 20}, True), ({"top_p": 0.9}, True):
+        for penalty, penalises in (1.0, False), (1.05, True), (None, False):
+            (tmp_path / "generation_config.json").write_text(json.dumps({**says, "repetition_penalty": penalty}))
+            assert load_model(str(tmp_path)).sampling == Sampling(sorts, penalises)

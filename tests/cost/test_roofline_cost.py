@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 
 from seatrial.core.batch import Batch
 from seatrial.core.deployment import Parallelism
-from seatrial.core.model import FORMATS, Formats
+from seatrial.core.model import FORMATS, Formats, Sampling
 
 LAYOUTS = {
     "llama-3.1-8b": (ALONE, Parallelism(2), Parallelism(data_parallel=4)),
@@ -37,6 +37,7 @@ LAYOUTS = {
 LAUNCHED = replace(PROFILE, launch=25e-6)
 COSTS = [cost_of(model, H100, layout, ENGINE) for model in MODELS for layout in LAYOUTS.get(model.name, (ALONE,))]
 COSTS.append(cost_of(LLAMA_8B, H100, ALONE, ENGINE, LAUNCHED))
+COSTS += [cost_of(model, H100, ALONE, replace(ENGINE, cudagraph_mode="NONE"), LAUNCHED) for model in (LLAMA_8B, WINDOWED)]
 
 costs = st.sampled_from(COSTS)
 contexts = st.lists(st.integers(1, 100_000), max_size=40)
@@ -208,6 +209,42 @@ def test_a_small_step_with_prompts_waits_for_the_host_unless_it_is_captured():
     assert captured.step_time(small) < by_hand
     assert eager.step_time(large) == captured.step_time(large)
     assert eager.step_time(decode(100)) == captured.step_time(decode(100))
+
+
+def test_decodes_wait_for_the_host_where_nothing_is_captured_until_their_context_takes_longer():
+    cost = cost_of(LLAMA_8B, H100, ALONE, replace(ENGINE, cudagraph_mode="NONE"), LAUNCHED)
+    captured = cost_of(LLAMA_8B, H100, ALONE, ENGINE, LAUNCHED)
+    by_hand = 25e-6 * (32 * (4 + 2 + 3 + 2) + 3 + 1 + 1)
+    short, long = (Batch(num_decodes=8, num_sampled=8, decode_context=context) for context in (8, 1_000_000))
+    assert cost.step_time(short) == pytest.approx(by_hand)
+    assert captured.step_time(short) < by_hand < captured.step_time(long)
+    assert cost.step_time(long) == pytest.approx(captured.step_time(long))  # 8 rows are padded to 8
+    law, steep = cost.decode_law(8, 8), cost.decode_law(8, 1_000_000)
+    assert (law.base, law.per_context) == (pytest.approx(by_hand), 0)
+    assert law.max_context == steep.min_context
+    assert steep.base + steep.per_context * law.max_context == pytest.approx(by_hand)
+    explained = {part.name: part.seconds for part in cost.explain(short)}
+    assert sum(explained.values()) == pytest.approx(by_hand)
+    assert explained["waiting for launches"] > 0
+
+
+def test_more_decodes_than_a_graph_holds_wait_for_the_host_too():
+    small = cost_of(LLAMA_8B, H100, ALONE, replace(ENGINE, max_cudagraph_capture_size=8), LAUNCHED)
+    large = cost_of(LLAMA_8B, H100, ALONE, replace(ENGINE, max_cudagraph_capture_size=16), LAUNCHED)
+    assert small.step_time(decode(*[100] * 8)) == large.step_time(decode(*[100] * 8))
+    assert small.step_time(decode(*[100] * 9)) > large.step_time(decode(*[100] * 9))
+
+
+def test_the_sampler_takes_longer_for_who_sorts_and_penalises():
+    plain, sorting, penalising = (
+        cost_of(replace(LLAMA_8B, sampling=Sampling(*sampling)), H100, ALONE, ENGINE).step_time(decode(*[100] * 64))
+        for sampling in ((False, False), (True, False), (True, True))
+    )
+    assert sorting - plain == pytest.approx(20 * PROFILE.small_kernel_fixed)  # PROFILE sorts for nothing else
+    penalties = 13 * PROFILE.small_kernel_fixed + 64 * LLAMA_8B.vocab_size * 90 / (3.35e12 * 0.8)
+    assert penalising - sorting == pytest.approx(penalties)
+    as_vllm = cost_of(replace(LLAMA_8B, sampling=Sampling(True, True)), H100, ALONE, replace(ENGINE, generation_config="vllm"))
+    assert as_vllm.step_time(decode(*[100] * 64)) == plain
 
 
 def test_graphs_reach_as_far_as_they_are_captured():

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from seatrial.catalog.hf_config import from_hf_config
 from seatrial.core.errors import CatalogError, nearest
-from seatrial.core.model import ModelSpec
+from seatrial.core.model import ModelSpec, Sampling
 
 DATA = Path(__file__).parent / "data" / "models"
 LISTED = "`seatrial catalog models` lists them"
@@ -34,7 +34,7 @@ def load_model(name_or_path: str) -> ModelSpec:
     if (found := find(name_or_path)) is not None:
         name, family = found
         spec = from_hf_config(config_of(name, family), name, place=f"the catalogue's {name}", source=family[name]["source"])
-        return replace(spec, samples_sorted=cuts_vocabulary(generation_config_of(name, family)))
+        return replace(spec, sampling=sampling_of(generation_config_of(name, family)))
     path = Path(name_or_path).expanduser()
     if path.exists():
         return read_config(path)
@@ -73,13 +73,14 @@ def read_config(path: Path) -> ModelSpec:
         config["quantization_config"] = {"quant_method": "modelopt", **read_json(beside)}
     spec = from_hf_config(config, file.resolve().parent.name if file.name == "config.json" else file.stem, place=str(file))
     generation = file.parent / "generation_config.json"
-    return replace(spec, samples_sorted=generation.is_file() and cuts_vocabulary(read_json(generation)))
+    return replace(spec, sampling=sampling_of(read_json(generation)) if generation.is_file() else Sampling())
 
 
-def cuts_vocabulary(generation_config: Mapping[str, Any]) -> bool:
-    """Whether a `generation_config.json` restricts tokens by `top_p` or `top_k`, as vLLM reads it: 1 and 0 or less restrict nothing."""
-    top_p, top_k = generation_config.get("top_p"), generation_config.get("top_k")
-    return (isinstance(top_p, int | float) and top_p < 1) or (isinstance(top_k, int) and top_k > 0)
+def sampling_of(generation_config: Mapping[str, Any]) -> Sampling:
+    """What a `generation_config.json` asks for, as vLLM reads it: a `top_p` of 1 and a `top_k` of 0 or less restrict nothing."""
+    top_p, top_k, penalty = (generation_config.get(name) for name in ("top_p", "top_k", "repetition_penalty"))
+    sorts = (isinstance(top_p, int | float) and top_p < 1) or (isinstance(top_k, int) and top_k > 0)
+    return Sampling(sorts, isinstance(penalty, int | float) and penalty != 1)
 
 
 def read_json(file: Path) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """A replica on paper: how a model is laid over accelerators, and how its engine is set."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +22,21 @@ class Parallelism:
         return self.tensor_parallel * self.pipeline_parallel * self.data_parallel
 
 
-CUDAGRAPH_MODES = {"NONE": False, "PIECEWISE": True, "FULL": True, "FULL_DECODE_ONLY": False, "FULL_AND_PIECEWISE": True}
-"""vLLM's names -> whether steps with prompts are captured; those of decodes alone count as captured always."""
+class Captured(NamedTuple):
+    """Which steps are captured as CUDA graphs, up to the largest size: those with prompts, and those of decodes alone."""
+
+    prompts: bool
+    decodes: bool
+
+
+CUDAGRAPH_MODES = {
+    "NONE": Captured(prompts=False, decodes=False),
+    "PIECEWISE": Captured(prompts=True, decodes=True),
+    "FULL": Captured(prompts=True, decodes=True),
+    "FULL_DECODE_ONLY": Captured(prompts=False, decodes=True),
+    "FULL_AND_PIECEWISE": Captured(prompts=True, decodes=True),
+}
+"""By vLLM's names."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,10 +36,13 @@ class EngineProfile:
     small_kernels_per_mlp: float
     small_kernels_per_moe: float
     small_kernels_per_step: float
+    small_kernels_per_sort: float  # of a sampler that sorts logits
+    small_kernels_per_penalty: float  # of one that penalises tokens
     all_reduce_fixed: float  # per all-reduce or all-gather, on top of its curve
     expert_imbalance: float  # fullest expert-parallel rank over the mean
     expert_skew: float
     sampler_bytes_per_logit: float  # the passes over the logits of every sampler
+    penalty_bytes_per_logit: float  # the passes of one that penalises tokens
     sort_operations_per_logit: float  # fp32 operations of the vector units, where top_p or top_k sort the logits
     launch: float  # of one kernel by the host, where no CUDA graph is replayed
     per_step: float

@@ -130,6 +130,15 @@ class Formats:
 
 
 @dataclass(frozen=True, slots=True)
+class Sampling:
+    """What a checkpoint's generation_config asks of the sampler: to sort logits, since it cuts the vocabulary by top_p or top_k, and to
+    penalise tokens that a sequence has already."""
+
+    sorts: bool = False
+    penalises: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ModelSpec:
     """What the cost of serving a model depends on. Keys are those of `config.json`."""
 
@@ -142,7 +151,7 @@ class ModelSpec:
     embedding_size: int | None = None  # width of the token embedding where it is not hidden_size (OPT-350M)
     num_other_parameters: int = 0  # final norm, learned positions, embedding projections
     formats: Formats = Formats()
-    samples_sorted: bool = False  # its generation_config cuts the vocabulary (top_p, top_k), for which logits are sorted
+    sampling: Sampling = Sampling()
     source: str = ""
 
     @property

@@ -3,7 +3,19 @@
 from collections.abc import Iterator
 
 from seatrial.core.deployment import Parallelism
-from seatrial.core.model import FORMATS, Attention, LatentAttention, Layers, Mlp, ModelSpec, Moe, NumberFormat, StateSpace, kv_elements
+from seatrial.core.model import (
+    FORMATS,
+    Attention,
+    LatentAttention,
+    Layers,
+    Mlp,
+    ModelSpec,
+    Moe,
+    NumberFormat,
+    Sampling,
+    StateSpace,
+    kv_elements,
+)
 from seatrial.cost.collectives import AllGather, AllReduce, AllToAll, PointToPoint
 from seatrial.cost.kernels import ACTIVATION_BYTES
 from seatrial.cost.operators import Device, Elementwise, Experts, Gemm, Operator, Overhead, Scan, VectorWork
@@ -26,17 +38,22 @@ def token_operators(model: ModelSpec, parallelism: Parallelism, kv_cache: Number
     return (*operators, *_pipeline_hops(model, parallelism, device))
 
 
-def sampled_operators(model: ModelSpec, parallelism: Parallelism, device: Device, *, sorts: bool) -> tuple[Operator, ...]:
-    """What is done for each sequence that emits a token: logits and sampling, which `sorts` the logits or does not."""
+def sampled_operators(model: ModelSpec, parallelism: Parallelism, device: Device, sampling: Sampling) -> tuple[Operator, ...]:
+    """What is done for each sequence that emits a token: logits and sampling."""
     tensor = parallelism.tensor_parallel
     operators: list[Operator] = [
         Gemm("LM head", 1, device, model.embedding_size or model.hidden_size, model.vocab_size / tensor, model.formats.lm_head)
     ]
     if tensor > 1:
         operators.append(AllGather("logits all-gather", 1, device, tensor, model.vocab_size * ACTIVATION_BYTES))
-    operators.append(Elementwise("sampler", 1, device, model.vocab_size * device.profile.sampler_bytes_per_logit, 1))
-    if sorts:
-        operators.append(VectorWork("sampler's sort", 1, device, model.vocab_size * device.profile.sort_operations_per_logit))
+    words, profile = model.vocab_size, device.profile
+    operators.append(Elementwise("sampler", 1, device, words * profile.sampler_bytes_per_logit, 1))
+    if sampling.penalises:
+        operators.append(
+            Elementwise("sampler's penalties", 1, device, words * profile.penalty_bytes_per_logit, profile.small_kernels_per_penalty)
+        )
+    if sampling.sorts:
+        operators.append(VectorWork("sampler's sort", 1, device, words * profile.sort_operations_per_logit, profile.small_kernels_per_sort))
     return tuple(operators)
 
 

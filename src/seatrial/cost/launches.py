@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from seatrial.cost.kernels import ACTIVATION_BYTES
-from seatrial.cost.operators import Elementwise, Experts, Gemm, Operator, Overhead
+from seatrial.cost.operators import Elementwise, Experts, Gemm, Operator, Overhead, VectorWork
 
 KERNELS_PER_NARROW_GEMM = 3  # activations are scaled and quantised first
 KERNELS_PER_ATTENTION = 2  # the kernel itself, and the plan or the merging of its splits
@@ -17,7 +17,7 @@ def num_launches(operators: Iterable[Operator]) -> float:
 
 def _kernels(operator: Operator) -> float:
     match operator:
-        case Elementwise():
+        case Elementwise() | VectorWork():
             return operator.num_kernels
         case Experts():
             return KERNELS_PER_EXPERTS

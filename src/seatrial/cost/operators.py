@@ -250,11 +250,13 @@ class VectorWork:
     count: float
     device: Device
     operations_per_row: float
+    num_kernels: float
     is_work: bool = False
     estimate: Estimate | None = None
 
     def demand(self, load: Load) -> Demand:
-        return demand(load, compute_time=self.operations_per_row * load.rows / vector_peak(self.device.accelerator))
+        compute_time = self.operations_per_row * load.rows / vector_peak(self.device.accelerator)
+        return demand(load, compute_time=compute_time, fixed_time=self.num_kernels * self.device.profile.small_kernel_fixed)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,15 +2,16 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from math import inf
 
 import numpy as np
 
 from seatrial.core.accelerator import Accelerator
 from seatrial.core.batch import Batch, DecodeLaw, RequestOverhead
 from seatrial.core.curves import Confidence, Curves
-from seatrial.core.deployment import CUDAGRAPH_MODES, EngineConfig, Parallelism
+from seatrial.core.deployment import EngineConfig, Parallelism
 from seatrial.core.engine_profile import EngineProfile
-from seatrial.core.model import ModelSpec
+from seatrial.core.model import ModelSpec, Sampling
 from seatrial.core.record import EngineTotals, Work
 from seatrial.cost.attention import attention_times, attention_work
 from seatrial.cost.explain import OperatorTime, Sums, attention_parts, confidence, merge, operator_times, overhead
@@ -51,16 +52,16 @@ class RooflineCost:
         self._device = Device(accelerator, curves, profile)
         self._kv_cache = kv_cache_format(model, engine)
         self._graphs = GraphSizes(engine)
-        self._captured_tokens = self._graphs.largest * parallelism.data_parallel if CUDAGRAPH_MODES[engine.cudagraph_mode] else 0
-        self._samples_as_model_says = engine.generation_config == "auto"
+        self._captured_tokens = self._graphs.prompts * parallelism.data_parallel
+        self._captured_decodes = self._graphs.decodes * parallelism.data_parallel
+        self._sampling = model.sampling if engine.generation_config == "auto" else Sampling()
         self._set_operators()
         self._set_rates()
 
     def _set_operators(self) -> None:
         forward = token_operators(self.model, self.parallelism, self._kv_cache, self._device)
         self._token_operators = (*forward, Overhead("engine, per step", self.profile.per_step))
-        sorts = self.model.samples_sorted and self._samples_as_model_says
-        self._sampled_operators = sampled_operators(self.model, self.parallelism, self._device, sorts=sorts)
+        self._sampled_operators = sampled_operators(self.model, self.parallelism, self._device, self._sampling)
         self._tokens = StepTable(self._token_operators, self._token_load)
         self._sampled = StepTable(self._sampled_operators, self._sampled_load)
         self._sampled.seconds[0] = 0.0  # nobody emits a token: no LM head
@@ -77,7 +78,8 @@ class RooflineCost:
         self._near = attention_times(self.model, self.parallelism, self._kv_cache, self._device, windowed=True)
         full, near = self._full, self._near
         token = full.token + near.token
-        self._prompt_rates = (full.pair, full.cached_token, full.read, token, near.pair, near.read, self.profile.per_prompt_step)
+        self._prompt_rates = (full.pair, full.cached_token, full.read, token, self.profile.per_prompt_step)
+        self._near_pair, self._near_read = near.pair, near.read
         # a recurrent state is read and written once per sequence and step
         self._state_bytes = 2 * self.model.state_bytes_per_sequence() / (self.parallelism.tensor_parallel * ranks)
         self._state_seconds = self._state_bytes / (self._device.accelerator.memory_bandwidth * self.profile.elementwise_memory)
@@ -91,7 +93,10 @@ class RooflineCost:
         return RooflineCost(self.model, device.accelerator, self.parallelism, self._engine, device.curves, profile)
 
     def step_time(self, batch: Batch) -> float:
-        """A step with prompts that is not captured takes at least as long as the host needs to launch its kernels."""
+        """A step that is not captured takes at least as long as the host needs to launch its kernels.
+
+        The attention of windowed layers comes on top of that, so that the law of decodes stays linear.
+        """
         # the engine calls this for every step with a prompt in it, hence the few, flat operations; `explain` tells them apart
         num_prompts, num_prompt_tokens, pairs, context, num_decodes, decode_context, num_sampled, near_pairs, near_context, near_decode = (
             batch
@@ -100,23 +105,33 @@ class RooflineCost:
             seconds = self._token_seconds[num_prompt_tokens + num_decodes] + self._sampled_seconds[num_sampled]
         except IndexError:
             return self._beyond_tables(batch)
-        seconds += self._sequence * (num_prompts + num_decodes) + self._context * decode_context + self._near_context * near_decode
+        seconds += self._sequence * (num_prompts + num_decodes) + self._context * decode_context
+        captured = self._captured_decodes
         if num_prompts:
-            pair, cached, read, token, near_pair, near_read, overhead = self._prompt_rates
+            captured = self._captured_tokens
+            pair, cached, read, token, overhead = self._prompt_rates
             compute = pair * pairs + cached * (context - num_prompt_tokens)
             reading = read * context
             seconds += overhead + token * num_prompt_tokens + (compute if compute > reading else reading)
-            if near_context:
-                compute, reading = near_pair * near_pairs, near_read * near_context
-                seconds += compute if compute > reading else reading
-            if seconds < self._launching and num_prompt_tokens + num_decodes > self._captured_tokens:
-                return self._launching
-        return seconds
+        if seconds < self._launching and num_prompt_tokens + num_decodes > captured:
+            seconds = self._launching
+        if near_context:
+            compute, reading = self._near_pair * near_pairs, self._near_read * near_context
+            seconds += compute if compute > reading else reading
+        return seconds + self._near_context * near_decode
 
     def decode_law(self, num_decodes: int, context: int) -> DecodeLaw:
-        """The same law for every context: the bounds of a decode's attention keep their order."""
-        base = self.step_time(Batch(num_decodes=num_decodes, num_sampled=num_decodes))
-        return DecodeLaw(base, self._context, self._near_context)
+        """The same law for every context, as the bounds of a decode's attention keep their order, or one on either side of where the
+        host is as slow as the accelerator."""
+        batch = Batch(num_decodes=num_decodes, num_sampled=num_decodes)
+        base = self.step_time(batch)
+        if num_decodes <= self._captured_decodes or base > self._launching:
+            return DecodeLaw(base, self._context, self._near_context)
+        base = sum(part.seconds for part in self._busy_parts(batch))
+        host_bound = (self._launching - base) / self._context if self._context else inf
+        if context <= host_bound:
+            return DecodeLaw(self._launching, 0.0, self._near_context, max_context=host_bound)
+        return DecodeLaw(base, self._context, self._near_context, min_context=host_bound)
 
     def explain(self, batch: Batch) -> tuple[OperatorTime, ...]:
         """The parts whose seconds sum up to `step_time`, the longest first."""
@@ -168,12 +183,18 @@ class RooflineCost:
         return Load(sampled, np.ceil(sampled / self.parallelism.data_parallel))
 
     def _parts(self, batch: Batch) -> Iterator[OperatorTime]:
-        busy = 0.0
+        busy = -self._on_top(batch)
         for part in self._busy_parts(batch):
             busy += part.seconds
             yield part
-        if batch.num_prompts and batch.num_prompt_tokens + batch.num_decodes > self._captured_tokens:
+        num_tokens = batch.num_prompt_tokens + batch.num_decodes
+        if num_tokens > (self._captured_tokens if batch.num_prompts else self._captured_decodes):
             yield overhead("waiting for launches", max(0.0, self._launching - busy))
+
+    def _on_top(self, batch: Batch) -> float:
+        """What no waiting for the host hides."""
+        prompts = max(self._near_pair * batch.window_pairs, self._near_read * batch.window_prompt_context)
+        return prompts + self._near_context * batch.window_decode_context
 
     def _busy_parts(self, batch: Batch) -> Iterator[OperatorTime]:
         num_tokens, num_sampled = batch.num_prompt_tokens + batch.num_decodes, batch.num_sampled

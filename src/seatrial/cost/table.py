@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from seatrial.core.deployment import EngineConfig
+from seatrial.core.deployment import CUDAGRAPH_MODES, EngineConfig
 from seatrial.cost.kernels import FloatArray
 from seatrial.cost.operators import Load, Operator
 
@@ -40,14 +40,19 @@ def total_seconds(operators: Sequence[Operator], load: Load) -> FloatArray:
 
 
 class GraphSizes:
-    """Batches up to a size run as captured CUDA graphs, padded to the next captured size; larger ones run as they are."""
+    """Batches up to a size run as captured CUDA graphs, padded to the next captured size; larger ones run as they are.
 
-    __slots__ = ("largest", "sizes")
+    `prompts` and `decodes` are the most tokens of a captured step of that kind.
+    """
+
+    __slots__ = ("decodes", "prompts", "sizes")
 
     def __init__(self, engine: EngineConfig) -> None:
-        self.largest = engine.max_cudagraph_capture_size or min(512, 2 * engine.max_num_seqs)  # vLLM's default
-        sizes = (0, 1, 2, 4, *range(8, 256, 8), *range(256, self.largest + 1, 16))
-        self.sizes = np.array([size for size in sizes if size <= self.largest], np.float64)
+        captured = CUDAGRAPH_MODES[engine.cudagraph_mode]
+        largest = engine.max_cudagraph_capture_size or min(512, 2 * engine.max_num_seqs)  # vLLM's default
+        self.prompts, self.decodes = (largest if kind else 0 for kind in captured)
+        sizes = (0, 1, 2, 4, *range(8, 256, 8), *range(256, largest + 1, 16))
+        self.sizes = np.array([size for size in sizes if size <= self.decodes], np.float64)
 
     def pad(self, rows: FloatArray) -> FloatArray:
         place = np.minimum(np.searchsorted(self.sizes, rows), len(self.sizes) - 1)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from seatrial.core.deployment import Parallelism
-from seatrial.core.model import ModelSpec, NumberFormat
+from seatrial.core.model import ModelSpec, NumberFormat, Sampling
 from seatrial.core.record import EngineTotals
 from seatrial.cost.attention import attention_work
 from seatrial.cost.forward import sampled_operators, token_operators
@@ -34,7 +34,7 @@ def run_need(model: ModelSpec, parallelism: Parallelism, kv_cache: NumberFormat,
     forward = _sum(token_operators(model, whole, kv_cache, even), Load(tokens, tokens / ranks), steps)
     num_samplings = min(totals.num_steps, totals.num_sampled)  # steps that emit nothing skip the LM head
     sampled = np.array([totals.num_sampled / max(num_samplings, 1)])
-    head = _sum(sampled_operators(model, whole, even, sorts=False), Load(sampled, sampled / ranks), np.array([float(num_samplings)]))
+    head = _sum(sampled_operators(model, whole, even, Sampling()), Load(sampled, sampled / ranks), np.array([float(num_samplings)]))
     attention = _attention(model, whole, kv_cache, totals)
     states = 2 * model.state_bytes_per_sequence() * totals.num_decodes
     return Need(ranks * (forward.flops + head.flops) + attention.flops, ranks * (forward.bytes + head.bytes) + attention.bytes + states)
