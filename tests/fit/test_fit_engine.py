@@ -9,6 +9,7 @@ from seatrial.catalog import load_engine, read_engine
 from seatrial.core.errors import FitError
 from seatrial.fit.cross_validation import cross_validate
 from seatrial.fit.engine import Round, badness, fit_engine, runs, without
+from seatrial.fit.rows import KIN, SPREADS, Row, weights
 from seatrial.fit.engine_file import write_engine
 from seatrial.fit.knobs import KNOBS, knobs_for, start_values, turned
 from seatrial.fit.slopes import cost_of
@@ -112,3 +113,13 @@ def test_a_number_of_one_architecture_takes_the_place_of_the_plain_one():
     assert turned(profile, "Ampere", {own: 0.7, plain: 0.9}).gemm_scale == 0.9
     with pytest.raises(FitError, match=r"on\.Blackwell\.gemm_scale"):
         knobs_for(["Hopper"], ["on.Blackwell.gemm_scale"])
+
+
+def test_many_runs_of_one_model_on_one_machine_say_little_more_than_a_few():
+    def worth(number):
+        return sum(weight**2 for weight in weights([Row("", "a model", "tpot_mean", 0.0, ())] * number))
+
+    assert worth(1) == pytest.approx(0.8)  # errors of 3 % of its own and 1.5 % in common
+    assert worth(1) < worth(4) < worth(1000) < (SPREADS["tpot_mean"] / KIN) ** 2
+    one_each = [Row("", f"model {number}", "tpot_mean", 0.0, ()) for number in range(4)]
+    assert sum(weight**2 for weight in weights(one_each)) == pytest.approx(4 * worth(1))

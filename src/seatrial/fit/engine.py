@@ -16,7 +16,7 @@ from seatrial.core.engine_profile import EngineProfile
 from seatrial.core.errors import FitError, SeatrialError
 from seatrial.cost.run import typical_steps
 from seatrial.fit.knobs import Knob, Values, turned
-from seatrial.fit.rows import SPREADS, STEP, Row
+from seatrial.fit.rows import SPREADS, STEP, Row, weights
 from seatrial.fit.slopes import NUDGE, Pace, Standing, cost_of, pace, slopes, standing
 from seatrial.fit.step_rows import step_rows
 from seatrial.trial.setup import ReplicaSetup
@@ -24,7 +24,7 @@ from seatrial.validate.experiment import Experiment
 from seatrial.validate.observe import Reading, observe
 from seatrial.validate.point import Point
 from seatrial.validate.predict import requests_of, setup_of
-from seatrial.validate.steps import MeasuredStep
+from seatrial.validate.steps import MeasuredStep, system_text
 from seatrial.validate.traffic import Recorded, Stages
 
 Matrix = NDArray[np.float64]
@@ -137,13 +137,13 @@ def rows_of(
         return str(reason)
     run = standing(cost, typical_steps(seen.totals), is_open=isinstance(experiment.traffic, Stages | Recorded))
     paces = [nudged_pace(setup, profile, knob, values, run) for knob in knobs]
-    rows = []
+    rows, kind = [], system_text(experiment.system)
     for point_id, reading in readings:
         known = [metric for metric in SPREADS if metric != STEP and metric in measured[point_id] and reading[metric] > 0]
         follow = [slopes(run, then, reading["ttft_mean"]) for then in paces]
         for metric in known:
             of_metric = tuple(each.tpot if metric.startswith("tpot") else each.ttft for each in follow)
-            rows.append(Row(point_id, metric, log(reading[metric] / measured[point_id][metric]), of_metric))
+            rows.append(Row(point_id, kind, metric, log(reading[metric] / measured[point_id][metric]), of_metric))
     return rows
 
 
@@ -176,8 +176,9 @@ def fit_engine(measured: Runs, start: Values, num_rounds: int, progress: Progres
 def badness(tried: Round) -> float:
     """Of errors and of distance from the priors; an odd row counts like its logarithm."""
     errors = np.array([row.error / SPREADS[row.metric] for row in tried.rows])
+    shares = np.array(weights(tried.rows)) ** 2
     beliefs = np.array([log(value / knob.prior) / knob.spread for knob, value in tried.values.items()])
-    return float((ODD**2 * np.log1p((errors / ODD) ** 2)).sum() + (beliefs**2).sum())
+    return float((shares * ODD**2 * np.log1p((errors / ODD) ** 2)).sum() + (beliefs**2).sum())
 
 
 def step_from(tried: Round) -> Matrix:
@@ -196,7 +197,7 @@ def system(tried: Round) -> tuple[Matrix, Matrix]:
     """The linear equations of a round, each in units of its spread: figures first, beliefs last."""
     spreads: Matrix = np.array([SPREADS[row.metric] for row in tried.rows])
     errors = np.array([row.error for row in tried.rows]) / spreads
-    trust: Matrix = 1 / np.sqrt(1 + (errors / ODD) ** 2)
+    trust: Matrix = np.array(weights(tried.rows)) / np.sqrt(1 + (errors / ODD) ** 2)
     figures = np.array([row.slopes for row in tried.rows]) / spreads[:, None]
     beliefs = np.diag([1 / knob.spread for knob in tried.values])
     wanted = np.array([log(knob.prior / value) / knob.spread for knob, value in tried.values.items()])

@@ -1,6 +1,8 @@
 """What a fit of an engine profile looks at: figures with their errors, and how each follows the knobs."""
 
-from math import inf
+from collections import Counter
+from collections.abc import Sequence
+from math import inf, sqrt
 from typing import NamedTuple
 
 STEP = "step_time"
@@ -8,11 +10,24 @@ STEP = "step_time"
 SPREADS = {"tpot_mean": 0.03, "ttft_mean": 0.05, "ttft_p90": 0.08, STEP: 0.02, "e2e_mean": inf}
 """The figures that are fitted, and how far off (as a share) a good profile may be in them. E2E follows from the others."""
 
+KIN = 0.015
+"""How far off a good profile may be in all runs of one model on the same accelerators alike: more such runs say little more."""
+
 
 class Row(NamedTuple):
-    """A figure of a point, or of a kind of step: the logarithm of predicted over measured, and how that follows each knob."""
+    """A figure of a point, or of a kind of step: the logarithm of predicted over measured, and how that follows each knob.
+
+    Rows of one `kind` are of the same model on the same accelerators.
+    """
 
     point_id: str
+    kind: str
     metric: str
     error: float
     slopes: tuple[float, ...]
+
+
+def weights(rows: Sequence[Row]) -> list[float]:
+    """Of each row: `n` of a kind, with errors of their own (`SPREADS`) and one in common, are worth `n / (1 + n KIN^2 / SPREAD^2)`."""
+    counts = Counter((row.kind, row.metric) for row in rows)
+    return [1 / sqrt(1 + counts[row.kind, row.metric] * (KIN / SPREADS[row.metric]) ** 2) for row in rows]

@@ -32,7 +32,7 @@ def step_rows(steps: Sequence[MeasuredStep], engines: frozenset[str], knobs: Seq
             continue
         predicted = [pair[0] for pair in pairs]
         slopes = [median(log(then / before) for (then, _), before in zip(nudged[kind], predicted)) / log(1 + NUDGE) for nudged in follow]
-        rows.append(Row(name, STEP, median(log(ours / theirs) for ours, theirs in pairs), tuple(slopes)))
+        rows.append(Row(name, name, STEP, median(log(ours / theirs) for ours, theirs in pairs), tuple(slopes)))
     return rows
 
 
