@@ -25,7 +25,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seatrial.core.batch import Batch
-from seatrial.core.deployment import Parallelism
+from seatrial.core.deployment import ALL2ALL_BACKENDS, Parallelism
 from seatrial.core.model import FORMATS, Formats, Sampling
 
 LAYOUTS = {
@@ -182,7 +182,23 @@ def test_experts_spread_over_all_ranks_see_the_tokens_of_all():
     step = decode(*[1000] * 64)
     experts = [next(part for part in cost.explain(step) if part.name == "experts") for cost in (one, spread)]
     assert experts[1].bytes < 0.6 * experts[0].bytes
-    assert {"all-to-all dispatch", "all-to-all combine"} <= {part.name for part in spread.explain(step)}
+
+
+def test_tokens_go_to_all_ranks_or_only_to_those_with_their_experts():
+    layouts = [Parallelism(1, 1, 8, True, backend) for backend in ALL2ALL_BACKENDS[:2]]
+    step = decode(*[1000] * 512)
+    gathered, sent = ({part.name: part for part in cost_of(DEEPSEEK_V3, H100, one, ENGINE).explain(step)} for one in layouts)
+    for way, size in (("expert dispatch", 1), ("expert combine", 2)):  # the experts take fp8
+        row = 58 * (512 / 8) * 7168 * size
+        assert gathered[way].bytes == pytest.approx(7 * row)
+        assert sent[way].bytes == pytest.approx(7 * (1 - (7 / 8) ** 8) * row)
+
+
+def test_ranks_that_gather_from_other_nodes_take_the_links_between_them():
+    step = decode(*[1000] * 512)
+    inside, across = (cost_of(DEEPSEEK_V3, H100, Parallelism(tensor, 1, 2, True), ENGINE) for tensor in (4, 8))
+    times = [next(part.seconds for part in cost.explain(step) if part.name == "expert combine") for cost in (inside, across)]
+    assert times[1] > 3 * times[0]
 
 
 def test_decoding_with_a_latent_cache_reads_little_and_multiplies_much():

@@ -1,7 +1,7 @@
 """Fitting a profile to runs: what runs were made with is found again, and left-out runs are predicted from the others."""
 
 from dataclasses import replace
-from math import expm1
+from math import expm1, log
 
 import pytest
 
@@ -9,9 +9,9 @@ from seatrial.catalog import load_engine, read_engine
 from seatrial.core.errors import FitError
 from seatrial.fit.cross_validation import cross_validate
 from seatrial.fit.engine import Round, badness, fit_engine, runs, without
-from seatrial.fit.rows import KIN, SPREADS, Row, weights
 from seatrial.fit.engine_file import write_engine
 from seatrial.fit.knobs import KNOBS, knobs_for, start_values, turned
+from seatrial.fit.rows import KIN, SPREADS, Row, weights
 from seatrial.fit.slopes import cost_of
 from seatrial.validate.experiment import prepare
 from seatrial.validate.point import Point
@@ -123,3 +123,25 @@ def test_many_runs_of_one_model_on_one_machine_say_little_more_than_a_few():
     assert worth(1) < worth(4) < worth(1000) < (SPREADS["tpot_mean"] / KIN) ** 2
     one_each = [Row("", f"model {number}", "tpot_mean", 0.0, ()) for number in range(4)]
     assert sum(weight**2 for weight in weights(one_each)) == pytest.approx(4 * worth(1))
+
+
+def test_an_offline_batch_tells_by_its_throughput():
+    """Slower steps, fewer tokens: the slope has the other sign than that of TPOT."""
+    how = {
+        "engine": "vLLM",
+        "engine_version": "0.15",
+        "kind": "offline_throughput",
+        "num_requests": 40,
+        "input_mean": 200,
+        "output_mean": 50,
+    }
+    point = Point("b", "llama-3.1-8b", "h100_sxm", {"output_tokens_per_s": 1.0}, **how)
+    prepared = prepare([point])
+    was = predict(prepared.experiments)["b"].figures["output_tokens_per_s"]
+    (knob,) = knobs_for([], ["gemm_scale"])
+    now = load_engine("vllm-0.15", "Hopper").gemm_scale
+    with runs(prepared.experiments, [replace(point, measured={"output_tokens_per_s": was / 1.1})], (knob,), "vllm-0.15") as measured:
+        (row,), (slower,) = (measured.rows({knob: value}, quietly) for value in (now, 1.02 * now))
+    assert (row.metric, expm1(row.error)) == ("output_tokens_per_s", pytest.approx(0.1))
+    assert row.slopes[0] < 0
+    assert slower.error - row.error == pytest.approx(row.slopes[0] * log(1.02), rel=0.3)

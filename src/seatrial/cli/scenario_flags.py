@@ -59,6 +59,10 @@ class ReplicaFlags:
     pipeline_parallel: Annotated[int | None, Count, Parameter(help="stages that the layers are split into")] = None
     data_parallel: Annotated[int | None, Count, Parameter(help="ranks that each take a part of the sequences")] = None
     expert_parallel: Annotated[bool | None, Parameter(help="spread whole experts over the ranks", negative="--no-expert-parallel")] = None
+    all2all_backend: Annotated[
+        str | None,
+        Parameter(help="how tokens get to experts of other data-parallel ranks: allgather_reducescatter, deepep_high_throughput ..."),
+    ] = None
     engine: Annotated[str | None, Parameter(help="vllm, vllm-0.10, sglang ... (see catalog engines), or a .toml file")] = None
     scheduler: Annotated[str | None, Parameter(help="the engine's own, or vllm-v1, vllm-v0, sarathi, sglang, orca or static")] = None
     quantization: Annotated[str | None, Parameter(help="weights in another format: fp8, fp8_block, nvfp4, mxfp4, int8, int4, bf16")] = None

@@ -92,18 +92,19 @@ class AllToAll:
 
 @dataclass(frozen=True, slots=True)
 class AllGather:
-    """Each of `ranks` ends with the whole row of `bytes_per_row`, of which it had one part."""
+    """Each of `ranks` ends with the whole row of `bytes_per_row`, of which it had one part. The ranks are `apart` devices away."""
 
     name: str
     count: float
     device: Device
     ranks: int
     bytes_per_row: float
+    apart: int = 1
     is_work: bool = False
 
     @property
     def _link(self) -> str:
-        return "scale_up" if self.ranks <= self.device.accelerator.devices_per_node else "scale_out"
+        return "scale_up" if self.ranks * self.apart <= self.device.accelerator.devices_per_node else "scale_out"
 
     @property
     def _use(self) -> Use:

@@ -139,10 +139,15 @@ def _experts(count: int, moe: Moe, model: ModelSpec, parallelism: Parallelism, d
 
 
 def _exchange(count: int, moe: Moe, model: ModelSpec, parallelism: Parallelism, device: Device) -> Iterator[Operator]:
-    ranks, tensor = expert_ranks(parallelism), parallelism.tensor_parallel
+    """To the experts in their own format, and back in 16 bits."""
+    ranks, tensor, data = expert_ranks(parallelism), parallelism.tensor_parallel, parallelism.data_parallel
     sizes = {"dispatch": device.activation_bytes(model.formats.experts), "combine": ACTIVATION_BYTES}
+    if parallelism.all2all_backend == "allgather_reducescatter":
+        for way, size in sizes.items():  # scattering sums takes as long as gathering
+            yield AllGather(f"expert {way}", count, device, data, data * model.hidden_size * size, apart=tensor)
+        return
     for way, size in sizes.items():
-        yield AllToAll(f"all-to-all {way}", count, device, ranks, moe.num_experts_per_tok, tensor, model.hidden_size * size)
+        yield AllToAll(f"expert {way}", count, device, ranks, moe.num_experts_per_tok, tensor, model.hidden_size * size)
 
 
 def _pipeline_hops(model: ModelSpec, parallelism: Parallelism, device: Device) -> Iterator[Operator]:

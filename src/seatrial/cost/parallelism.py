@@ -3,8 +3,8 @@
 from math import ceil
 
 from seatrial.core.accelerator import Accelerator
-from seatrial.core.deployment import Parallelism
-from seatrial.core.errors import ScenarioError
+from seatrial.core.deployment import ALL2ALL_BACKENDS, Parallelism
+from seatrial.core.errors import ScenarioError, nearest
 from seatrial.core.model import Attention, LatentAttention, ModelSpec, Moe
 
 
@@ -37,6 +37,8 @@ def check_parallelism(model: ModelSpec, accelerator: Accelerator, parallelism: P
             f"expert_parallel spreads the {experts} experts of {model.name} over tensor_parallel * data_parallel = "
             f"{tensor * parallelism.data_parallel} ranks; use {experts} ranks or fewer"
         )
+    if parallelism.all2all_backend not in ALL2ALL_BACKENDS:
+        raise ScenarioError(f"no all2all_backend {parallelism.all2all_backend!r}; {nearest(parallelism.all2all_backend, ALL2ALL_BACKENDS)}")
     _check_links(accelerator, parallelism.num_accelerators)
 
 

@@ -16,7 +16,7 @@ from seatrial.core.engine_profile import EngineProfile
 from seatrial.core.errors import FitError, SeatrialError
 from seatrial.cost.run import typical_steps
 from seatrial.fit.knobs import Knob, Values, turned
-from seatrial.fit.rows import SPREADS, STEP, Row, weights
+from seatrial.fit.rows import OFFLINE, ONLINE, SPREADS, Row, weights
 from seatrial.fit.slopes import NUDGE, Pace, Standing, cost_of, pace, slopes, standing
 from seatrial.fit.step_rows import step_rows
 from seatrial.trial.setup import ReplicaSetup
@@ -25,7 +25,7 @@ from seatrial.validate.observe import Reading, observe
 from seatrial.validate.point import Point
 from seatrial.validate.predict import requests_of, setup_of
 from seatrial.validate.steps import MeasuredStep, system_text
-from seatrial.validate.traffic import Recorded, Stages
+from seatrial.validate.traffic import Burst, Recorded, Stages
 
 Matrix = NDArray[np.float64]
 
@@ -139,10 +139,11 @@ def rows_of(
     paces = [nudged_pace(setup, profile, knob, values, run) for knob in knobs]
     rows, kind = [], system_text(experiment.system)
     for point_id, reading in readings:
-        known = [metric for metric in SPREADS if metric != STEP and metric in measured[point_id] and reading[metric] > 0]
+        figures = OFFLINE if isinstance(experiment.traffic, Burst) else ONLINE
+        known = [metric for metric in figures if metric in measured[point_id] and reading[metric] > 0]
         follow = [slopes(run, then, reading["ttft_mean"]) for then in paces]
         for metric in known:
-            of_metric = tuple(each.tpot if metric.startswith("tpot") else each.ttft for each in follow)
+            of_metric = tuple(each.of(metric) for each in follow)
             rows.append(Row(point_id, kind, metric, log(reading[metric] / measured[point_id][metric]), of_metric))
     return rows
 

@@ -46,12 +46,14 @@ OF_ARCHITECTURES = Knob("attention_memory", 0.8, 0.4, most=1.0)
 """Decode attention belongs to an engine on an architecture: it chooses the kernel by it."""
 
 BY_NAME = (
+    Knob("expert_imbalance", 1.3, 0.3),
     Knob("attention_scale", 1.2, 0.4),
     Knob("unpacking_scale", 1.2, 0.4),
     Knob("narrow_attention_memory", 0.6, 0.4, most=1.0),
     Knob("launch", 25e-6, 0.5),
 )
-"""What only few runs feel, and so is fitted for who asks: long prompts, unpacked weights, fp8 caches, steps that are not captured."""
+"""What only few runs feel, and so is fitted for who asks: experts on several ranks, long prompts, unpacked weights, fp8 caches, steps that
+are not captured."""
 
 Values = Mapping[Knob, float]
 

@@ -7,8 +7,12 @@ from typing import NamedTuple
 
 STEP = "step_time"
 
-SPREADS = {"tpot_mean": 0.03, "ttft_mean": 0.05, "ttft_p90": 0.08, STEP: 0.02, "e2e_mean": inf}
+SPREADS = {"tpot_mean": 0.03, "ttft_mean": 0.05, "ttft_p90": 0.08, "output_tokens_per_s": 0.05, STEP: 0.02, "e2e_mean": inf}
 """The figures that are fitted, and how far off (as a share) a good profile may be in them. E2E follows from the others."""
+
+ONLINE = ("tpot_mean", "ttft_mean", "ttft_p90", "e2e_mean")
+OFFLINE = ("output_tokens_per_s",)
+"""What tells an engine's pace: where requests come by themselves or are waited for, and where all come at once."""
 
 KIN = 0.015
 """How far off a good profile may be in all runs of one model on the same accelerators alike: more such runs say little more."""

@@ -20,6 +20,10 @@ class Slopes(NamedTuple):
     tpot: float
     ttft: float
 
+    def of(self, metric: str) -> float:
+        """The throughput of an offline batch falls as its steps get longer."""
+        return self.tpot if metric.startswith("tpot") else -self.tpot if metric == "output_tokens_per_s" else self.ttft
+
 
 @dataclass(frozen=True, slots=True)
 class Pace:

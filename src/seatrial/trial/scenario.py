@@ -28,6 +28,7 @@ class PoolSpec(Spec):
     pipeline_parallel: Count = 1
     data_parallel: Count = 1
     expert_parallel: bool = False
+    all2all_backend: str | None = None
     engine: str | None = None
     scheduler: str | None = None
     quantization: str | None = None
