@@ -58,8 +58,8 @@ def test_an_architecture_may_have_kernels_of_its_own():
 
 
 def test_an_engine_of_ones_own_is_a_file(tmp_path):
-    text = (ENGINES / "vllm-0.14.toml").read_text()
-    (tmp_path / "mine.toml").write_text(text.replace("0.27e-3", "0.5e-3"))
+    text = (ENGINES / "vllm-0.15.toml").read_text()
+    (tmp_path / "mine.toml").write_text(text.replace("0.000194", "0.5e-3"))
     mine = load_engine(str(tmp_path / "mine.toml"))
     assert (mine.name, mine.per_step) == ("mine", 0.5e-3)
 
@@ -68,12 +68,12 @@ def test_an_engine_of_ones_own_is_a_file(tmp_path):
     ("old", "new", "sentence"),
     [
         ("\nper_step ", "\nper_stop ", "has an unknown key 'per_stop'; did you mean per_step"),
-        ("value = 0.27e-3", "value = -1", "per_step has the value -1; it must be a number above zero or zero"),
-        ("attention_memory =", "attention_memry =", "on.Hopper has an unknown key 'attention_memry'"),
+        ("value = 0.000194", "value = -1", "per_step has the value -1; it must be a number above zero or zero"),
+        ("\nattention_memory =", "\nattention_memry =", "on.Hopper has an unknown key 'attention_memry'"),
     ],
 )
 def test_a_file_that_is_wrong_gets_one_sentence(tmp_path, old, new, sentence):
-    (tmp_path / "mine.toml").write_text((ENGINES / "vllm-0.14.toml").read_text().replace(old, new))
+    (tmp_path / "mine.toml").write_text((ENGINES / "vllm-0.15.toml").read_text().replace(old, new))
     with pytest.raises(CatalogError) as refusal:
         read_engine(tmp_path / "mine.toml", "Hopper")
     assert sentence in str(refusal.value)
