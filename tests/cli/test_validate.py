@@ -180,6 +180,13 @@ def test_wrong_input_is_one_sentence_and_exit_code_2(points, capsys, arguments, 
     assert err.count("\n") == 1
 
 
+@pytest.mark.parametrize("flag", [["--where", "trust=A"], ["--limit", "3"], ["--requests", "."], ["--predictions", "x.csv"]])
+def test_what_is_about_points_needs_points(tmp_path, capsys, flag):
+    (tmp_path / "gemm.csv").write_text("gpu,dtype,m,k,n,latency_us\nh100_sxm,bfloat16,64,4096,4096,15\n")
+    assert main(["validate", "--operators", str(tmp_path), *flag]) == 2
+    assert "give a file of points too" in capsys.readouterr().err
+
+
 def test_a_directory_with_other_things_in_it_is_left_alone(points, tmp_path, capsys):
     assert main(["validate", str(points), "--out", str(tmp_path)]) == 2
     assert "also holds points.csv" in capsys.readouterr().err

@@ -145,3 +145,22 @@ def test_an_offline_batch_tells_by_its_throughput():
     assert (row.metric, expm1(row.error)) == ("output_tokens_per_s", pytest.approx(0.1))
     assert row.slopes[0] < 0
     assert slower.error - row.error == pytest.approx(row.slopes[0] * log(1.02), rel=0.3)
+
+
+def test_a_number_that_is_asked_for_twice_is_fitted_once():
+    assert len(knobs_for([], ["gemm_scale", "gemm_scale"])) == 1
+
+
+def test_a_figure_that_was_measured_as_nothing_is_not_fitted():
+    point = measured_points()[0]
+    unmeasured = replace(point, measured={**point.measured, "ttft_mean": 0.0})
+    (knob,) = knobs_for([], ["gemm_scale"])
+    with runs(prepare([unmeasured]).experiments, [unmeasured], (knob,), "vllm-0.15") as measured:
+        rows = measured.rows({knob: 1.0}, quietly)
+    assert {row.metric for row in rows} == {"ttft_p90", "tpot_mean"}
+
+
+def test_a_source_may_have_any_letters(fitted, tmp_path):
+    source = 'our "bench"\nof the \\ north'
+    write_engine(fitted[0], load_engine("vllm-0.15"), tmp_path / "mine.toml", source, "2026-11")
+    assert read_engine(tmp_path / "mine.toml").sources["gemm_scale"].source.startswith(source)

@@ -243,3 +243,9 @@ def test_operators_alone_are_shown_and_told(tmp_path, capsys):
     (operator,) = json.loads(capsys.readouterr().out)["operators"]["operators"]
     assert operator["curve"]["accelerator"] == "h100_sxm"
     assert operator["errors"]["all"]["n"] == len(ROWS) * len(WIDTHS) ** 2
+
+
+def test_a_column_that_is_there_twice_is_refused(tmp_path):
+    (tmp_path / "gemm.csv").write_text("gpu,dtype,m,m,k,n,latency_us\nh100_sxm,bfloat16,1,1,4096,4096,15\n")
+    with pytest.raises(FitError, match="two columns 'm'; keep one"):
+        validate_operators(tmp_path)

@@ -101,6 +101,33 @@ def test_a_cross_validation_of_another_form_is_one_sentence(write_page, tmp_path
     assert "give --page FILE too" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("number", ['"much"', "null", "NaN"])
+def test_a_cross_validation_without_numbers_is_refused_before_anything_runs(write_page, tmp_path, capsys, number):
+    error = f'{{"median_ape_pct": {number}, "p90_ape_pct": 1, "median_signed_pct": 1, "n": 1}}'
+    (tmp_path / "cv.json").write_text(f'{{"model": {{"all": {{"tpot_mean": {error}}}}}}}')
+    with pytest.raises(AssertionError):
+        write_page("accuracy.md", "--cross-validation", tmp_path / "cv.json")
+    assert capsys.readouterr().err.count("\n") == 1
+    assert not (tmp_path / "accuracy.md").exists()
+
+
+def test_goals_of_steps_ratios_and_what_was_left_out_are_on_the_page(write_page, tmp_path):
+    error = {"median_ape_pct": 3.0, "p90_ape_pct": 7.0, "median_signed_pct": 0.0, "n": 4}
+    (tmp_path / "cv.json").write_text(json.dumps({"model": {"all": {"tpot_mean": error}}}))
+    page = write_page("accuracy.md", "--cross-validation", tmp_path / "cv.json")
+    assert "| Leaving one model out | tpot_mean | 4 | 3.0 / 7.0 | **2.5** / 8 |" in page
+    assert "| *goal* | **2.5** / 8 |" in page
+    assert re.search(r"\| Ratios, tensor_parallel \| tpot_mean \| 1 \| .* \| .*10.*, .*always right", page)
+    assert re.search(r"\| Step times, vllm-0.15 \| step_time \| 1 \| .* \| .*2.* / .*6.* \|", page)
+
+
+def test_a_run_of_which_nothing_was_answered_has_no_percentage(tmp_path):
+    row = f"a,a,InferenceX dump,B,llama-3.1-8b,h100_sxm,1,{LOOP},4,12,100,20,30,8,0,5"
+    (tmp_path / "points.csv").write_text(f"{COLUMNS}\n{row}\n")
+    assert main(["validate", str(tmp_path / "points.csv"), "--page", str(tmp_path / "accuracy.md"), "--jobs", "1"]) == 0
+    assert "| a | 5 | 0 | 12 |  |" in (tmp_path / "accuracy.md").read_text()
+
+
 def test_a_goal_that_is_missed_is_bold():
     assert goal_text(Error(2.5, 5.0, 0.0, 9), (2.0, 6.0)) == "**2** / 6"
     assert goal_text(Error(19.0, 90.0, 0.0, 9), (20.0, None)) == "20"

@@ -33,6 +33,7 @@ def test_neighbours_in_one_setting_make_a_pair(compared):
 def test_two_differences_are_no_pair(compared):
     assert not changes([compared("a", 8, 10, tp=1, concurrency=4), compared("b", 5, 5, tp=2, concurrency=8)])
     assert not changes([compared("a", 8, 10, tp=1), compared("b", 5, 5, tp=2, precision="fp8")])
+    assert not changes([compared("a", 8, 10, tp=1, input_mean=100.0), compared("b", 5, 5, tp=2, input_mean=8000.0)])
 
 
 def test_every_two_accelerators_are_a_pair(compared):

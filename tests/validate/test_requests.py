@@ -138,8 +138,38 @@ def test_arrivals_are_drawn_where_the_record_is_missing_unless_it_was_asked_for(
         traffic(mine, must_find=True)
 
 
-def test_a_record_without_what_is_needed_is_refused(tmp_path, point):
-    pq.write_table(pa.table({"arrival_s": [0.0], "output_tokens": [5]}), tmp_path / "mine.parquet")
-    found = traffic(point(requests_file="mine.parquet"), tmp_path)
-    with pytest.raises(PointsError, match=r"mine\.parquet has no column 'input_tokens'"):
-        phases_of(found, seed=0)
+GOOD = {"arrival_s": [0.0, 1.0], "input_tokens": [5, 6], "output_tokens": [7, 8]}
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "reason"),
+    [
+        ({"arrival_s": [0.0], "output_tokens": [5]}, "has no column 'input_tokens'"),
+        ({"arrival_s": [0.0], "input_tokens": [5]}, "has no column 'output_tokens'"),
+        (GOOD | {"output_tokens": [7, None]}, "has something in 'output_tokens' that is no number"),
+        (GOOD | {"arrival_s": ["now", "later"]}, "has something in 'arrival_s' that is no number"),
+        (GOOD | {"arrival_s": [0.0, None]}, "has something in 'arrival_s' that is no number"),
+        (GOOD | {"input_tokens": [-1, 5]}, "has something in 'input_tokens' that is no number of 0 or more"),
+        (GOOD | {"input_tokens": [0, 0], "prompt_id": [0, 1]}, "has only zeros in 'input_tokens'"),
+        ({name: values[:0] for name, values in GOOD.items()}, "has no request"),
+    ],
+)
+def test_a_record_without_what_is_needed_is_refused(tmp_path, point, spoilt, reason):
+    pq.write_table(pa.table(spoilt), tmp_path / "mine.parquet")
+    with pytest.raises(PointsError, match=r"the requests file mine\.parquet") as refusal:
+        traffic(point(requests_file="mine.parquet"), tmp_path)
+    assert reason in str(refusal.value)
+
+
+def test_a_record_that_is_no_parquet_file_is_refused(tmp_path, point):
+    (tmp_path / "mine.parquet").write_text("arrival_s,input_tokens")
+    with pytest.raises(PointsError, match=r"mine\.parquet cannot be read"):
+        traffic(point(requests_file="mine.parquet"), tmp_path)
+
+
+def test_who_asks_nothing_is_not_simulated(point):
+    how = {"input_mean": 9.0, "output_mean": 9.0}
+    with pytest.raises(Unsimulated, match="a stage of it asks no request"):
+        traffic(point(stage_rates_rps="[1, 0.01]", stage_durations_s="[5, 1]", **how))
+    with pytest.raises(Unsimulated, match="it asks no request: its concurrency is 4 and its num_requests 0"):
+        traffic(point(concurrency=4.0, num_requests=0.0, **how))

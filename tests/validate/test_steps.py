@@ -1,6 +1,7 @@
 """A measured step is put beside what the cost says of the same batch."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -96,3 +97,16 @@ def test_the_command_needs_no_points_for_steps(steps_file, capsys):
 def test_a_file_that_says_no_time_is_refused(steps_file):
     with pytest.raises(PointsError, match="no column 'time_ms'"):
         read_steps(steps_file("llama-3.1-8b,h100_sxm,decode", header="model,gpu,phase"))
+
+
+def test_a_step_that_says_nothing_to_compare_is_skipped_with_the_reason(step):
+    found = validate_steps([replace(step(decode_seqs=4), step_time=0.0), step(prefill_tokens=100, decode_seqs=4)])
+    assert [skip.reason for skip in found.skipped] == ["its time_ms is 0", "it has prefill_tokens above 0 and no prefill_seqs"]
+
+
+def test_the_step_before_does_not_decide_what_a_step_ran_on(step):
+    plain = step(decode_seqs=4, mean_context_tokens=100)
+    speculative = replace(plain, point=replace(plain.point, spec_decode="MTP, 1 draft token"))
+    found = validate_steps([plain, speculative])
+    assert len(found.steps) == 1
+    assert "speculative decoding" in found.skipped[0].reason

@@ -42,6 +42,9 @@ def test_what_a_point_states_is_what_runs(point):
         ({"n_gpu": 8.0, "tp": 2.0}, "are not its 8 accelerators"),
         ({"tp": 72.0, "n_gpu": 72.0}, "72 accelerators are stated as one"),
         ({"precision": "UINT4"}, "weights in 'UINT4'"),
+        ({"max_num_seqs": 0.0}, "max_num_seqs"),
+        ({"block_size": 0.5}, "block_size"),
+        ({"kv_blocks_gpu": 1.0}, "num_gpu_blocks_override"),
     ],
 )
 def test_what_cannot_be_simulated_has_a_reason(point, fields, reason):

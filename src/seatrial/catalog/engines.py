@@ -61,7 +61,7 @@ def read_engine(file: Path, architecture: str = "") -> EngineProfile:
     """
     entry = DataFile(file, "engine")
     root = entry.table("", required=("sources",), optional=("base", "scheduler", "defaults", "on", *NUMBERS))
-    base = load_engine(entry.text("base", root["base"]), architecture) if "base" in root else None
+    base = _base(entry, architecture) if "base" in root else None
     found: dict[str, Any] = dict.fromkeys(OPTIONAL) if base is None else {name: getattr(base, name) for name in (*NUMBERS, *OTHER)}
     special = entry.table("on", optional=tuple(root["on"])) if "on" in root else {}
     if architecture in special:
@@ -85,3 +85,10 @@ def read_engine(file: Path, architecture: str = "") -> EngineProfile:
         "sources": (dict(base.sources) if base else {}) | sources,
     }
     return EngineProfile(**found)
+
+
+def _base(entry: DataFile, architecture: str) -> EngineProfile:
+    name = entry.text("base", entry.root["base"])
+    if name.endswith(".toml"):
+        raise entry.error("base", f"is {name!r}; it must be a profile that ships, like vllm-0.15")
+    return load_engine(name, architecture)

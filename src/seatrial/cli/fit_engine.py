@@ -53,6 +53,8 @@ def engine(
     when = dated(date)
     if out is not None and out.suffix != ".toml":
         raise FitError(f"--out cannot be {out}; a profile is a .toml file, like mine.toml")
+    if base.endswith(".toml"):
+        raise FitError(f"--base cannot be {base}; give a profile that ships (see catalog engines), whose name the new file can say")
     asked = chosen(read_points(points), where, None)
     prepared = prepare(asked, names=read_names(mapping), requests=places(points, requests), must_find=requests is not None, seed=seed)
     for name, count in counted([skipped.reason for skipped in prepared.skipped]).items():

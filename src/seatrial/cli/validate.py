@@ -61,6 +61,12 @@ def validate(
         raise PointsError("there is nothing to validate; give a file of points, --steps FILE or --operators DIR, or several of them")
     if cross_validation is not None and page is None:
         raise PointsError("--cross-validation is for the page; give --page FILE too")
+    if page is not None:
+        from seatrial.report.accuracy_page import check_page  # draws, which others need not wait for
+
+        check_page(page, cross_validation)
+    if points is None and (where or limit is not None or requests is not None or predictions is not None):
+        raise PointsError("--where, --limit, --requests and --predictions are about points; give a file of points too")
     names = read_names(mapping)
     measured_steps = read_steps(steps) if steps is not None else None
     kernels = compared_operators(operators) if operators is not None else None

@@ -140,7 +140,7 @@ def rows_of(
     rows, kind = [], system_text(experiment.system)
     for point_id, reading in readings:
         figures = OFFLINE if isinstance(experiment.traffic, Burst) else ONLINE
-        known = [metric for metric in figures if metric in measured[point_id] and reading[metric] > 0]
+        known = [metric for metric in figures if measured[point_id].get(metric, 0.0) > 0 and reading[metric] > 0]
         follow = [slopes(run, then, reading["ttft_mean"]) for then in paces]
         for metric in known:
             of_metric = tuple(each.of(metric) for each in follow)

@@ -68,7 +68,7 @@ def knobs_for(architectures: Sequence[str], names: Sequence[str] | None = None) 
         return usual
     known = (*usual, *BY_NAME)
     found: list[Knob] = []
-    for name in names:
+    for name in dict.fromkeys(names):
         prefix, _, number = name.rpartition(".")
         alike = [knob for knob in known if knob.name == number]
         if not alike or (prefix and prefix.removeprefix("on.") not in architectures):

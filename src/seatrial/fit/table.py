@@ -69,6 +69,8 @@ class Table:
 
 def read_table(file: Path, columns: Sequence[str], note: Note) -> Table:
     table = _content(file)
+    if doubles := [name for name in table.column_names if table.column_names.count(name) > 1]:
+        raise FitError(f"{file} has two columns {doubles[0]!r}; keep one of them")
     missing = [name for name in ("gpu", *columns, "latency_us") if name not in table.column_names]
     if missing:
         raise FitError(f"{file} has no column {missing[0]!r}; it needs gpu, {', '.join(columns)} and latency_us")

@@ -1,11 +1,12 @@
 """What the data files of all fits are written with."""
 
+import json
 from pathlib import Path
 
 
 def quoted(text: str) -> str:
     """As a string of TOML."""
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def write_whole(file: Path, text: str) -> Path:

@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from math import isfinite
 from pathlib import Path
 
 from seatrial.core.errors import PointsError
@@ -13,7 +14,7 @@ from seatrial.validate.accuracy import Error, Pair, errors
 from seatrial.validate.compared import Compared
 from seatrial.validate.point import METRICS
 from seatrial.validate.ratios import NOISE, Change, RatioError, ratio_errors
-from seatrial.validate.sections import Judged, Section, by_section
+from seatrial.validate.sections import Judged, Section, by_section, read_goals
 from seatrial.validate.steps import StepValidation
 from seatrial.validate.validation import GROUPINGS, Validation, as_overloaded
 
@@ -45,6 +46,16 @@ def write_page(
     return [file, *(file.parent / name for name in pictures.values())]
 
 
+def check_page(file: Path, cross_validation: Path | None) -> None:
+    """Refuse at the door what would fail when all is simulated."""
+    if cross_validation is not None:
+        read_cross_validation(cross_validation)
+    try:
+        file.with_suffix("").mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        raise PointsError(f"--page {file} cannot be written ({problem}); give another place") from None
+
+
 def page(
     validation: Validation, kernels: OperatorValidation | None, pictures: Mapping[str, str], left_out: CrossValidation, notes: str
 ) -> Lines:
@@ -53,7 +64,7 @@ def page(
     yield from paragraph(
         INTRODUCTION.format(points=validation.num_points, simulated=len(validation.points), skipped=len(validation.skipped))
     )
-    yield from summary(judged, validation)
+    yield from summary(judged, validation, left_out)
     yield from method()
     for one in judged:
         yield from section(one, pictures)
@@ -99,16 +110,25 @@ def method() -> Lines:
 # Summary
 
 
-def summary(judged: Sequence[Judged], validation: Validation) -> Lines:
-    """One row per section and goal."""
-    rows = []
+def summary(judged: Sequence[Judged], validation: Validation, left_out: CrossValidation) -> Lines:
+    """One row per goal."""
+    rows, goals = [], read_goals()
     for one in judged:
         for metric, error in one.errors.items():
             if metric in one.section.goals:
                 rows.append([one.section.title, metric, f"{error.n:,}", both(error), goal_text(error, one.section.goals[metric])])
     if validation.steps is not None:
         for engine, error in validation.steps.groups()["engine"].items():
-            rows.append([f"Step times, {engine}", "step_time", f"{error.n:,}", both(error), ""])
+            goal = goals.steps.get(engine, {}).get("step_time")
+            rows.append([f"Step times, {engine}", "step_time", f"{error.n:,}", both(error), goal_text(error, goal) if goal else ""])
+    for kind, of in ratio_errors(validation.changes()).items():
+        if kind in goals.ratios:
+            rows += [[f"Ratios, {kind}", metric, f"{e.n:,}", both(ratio_error(e)), ratio_goal(e, kind)] for metric, e in of.items()]
+    for what, aims in goals.left_out.items():
+        found = left_out.get(what, {}).get("all", {})
+        for metric in (metric for metric in aims if metric in found):
+            error = found[metric]
+            rows.append([f"Leaving one {what} out", metric, f"{error.n:,}", both(error), goal_text(error, aims[metric])])
     if rows:
         yield ""
         yield from table(["what", "metric", "n", "median / p90 %", "goal"], rows, words=2)
@@ -118,6 +138,20 @@ def goal_text(error: Error, goal: tuple[float, float | None]) -> str:
     """`2 / **6**`: those in bold are missed."""
     found = (error.median_ape_pct, error.p90_ape_pct)
     return " / ".join(f"**{aim:g}**" if value > aim else f"{aim:g}" for value, aim in zip(found, goal) if aim is not None)
+
+
+def ratio_error(error: RatioError) -> Error:
+    return Error(error.median_ape_pct, error.p90_ape_pct, 0.0, error.n)
+
+
+def ratio_goal(error: RatioError, kind: str) -> str:
+    """`10, always right`: those in bold are missed."""
+    goal = read_goals().ratios.get(kind)
+    if goal is None:
+        return ""
+    right = error.right_direction
+    always = [] if right is None else ["always right" if right == 1 else f"**always right** ({pct(100 * right)} %)"]
+    return ", ".join([goal_text(ratio_error(error), goal), *always])
 
 
 # Sections
@@ -160,6 +194,8 @@ def point_by_point(one: Judged) -> Lines:
 
 
 def signed_cell(pair: Pair, aim: float | None) -> str:
+    if not pair.actual:
+        return ""
     text = signed(pair.signed_pct)
     return f"**{text}**" if aim is not None and pair.ape_pct > aim else text
 
@@ -259,12 +295,12 @@ def ratios(found: Sequence[Change], pictures: Mapping[str, str]) -> Lines:
         f" {100 * NOISE:g} %. Parts of runs, saturated points and those of trust C are left out."
     )
     rows = [
-        [kind, metric, f"{e.n:,}", pct(e.median_ape_pct), pct(e.p90_ape_pct), direction(e)]
+        [kind, metric, f"{e.n:,}", pct(e.median_ape_pct), pct(e.p90_ape_pct), direction(e), ratio_goal(e, kind)]
         for kind, of in ratio_errors(found).items()
         for metric, e in of.items()
     ]
     yield ""
-    yield from table(["change", "metric", "pairs", "median %", "p90 %", "right direction"], rows, words=2)
+    yield from table(["change", "metric", "pairs", "median %", "p90 %", "right direction", "goal"], rows, words=2)
     if name := pictures.get("ratios"):
         yield from ("", f"![Ratios: predicted against measured]({name})")
 
@@ -282,7 +318,7 @@ def read_cross_validation(file: Path) -> CrossValidation:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
         return {
-            what: {value: {metric: Error(**error) for metric, error in of.items()} for value, of in values.items()}
+            what: {value: {metric: checked(Error(**error)) for metric, error in of.items()} for value, of in values.items()}
             for what, values in content.items()
         }
     except (OSError, ValueError) as problem:
@@ -291,15 +327,25 @@ def read_cross_validation(file: Path) -> CrossValidation:
         raise PointsError(f"--cross-validation {file} is JSON of another form; {form}") from None
 
 
+def checked(error: Error) -> Error:
+    if not all(isinstance(value, int | float) and isfinite(value) for value in error):
+        raise TypeError("a number is missing")
+    return error
+
+
 def cross_validated(left_out: CrossValidation) -> Lines:
     for what, values in left_out.items():
         metrics = [metric for metric in METRICS if any(metric in found for found in values.values())]
         yield from ("", f"## Leaving one {what} out")
         yield from paragraph(
-            f"Every {what} predicted with constants that were fitted without it: what one that nobody measured may meet. Median / p90 %."
+            f"Every {what} predicted with constants fitted without it (two Gauss-Newton steps from the fit to all):"
+            " what one that nobody measured may meet. Median / p90 %."
         )
         yield ""
-        yield from table([what, *metrics], [[value, *(both(found.get(metric)) for metric in metrics)] for value, found in values.items()])
+        rows = [[value, *(both(found.get(metric)) for metric in metrics)] for value, found in values.items()]
+        if (aims := read_goals().left_out.get(what)) and "all" in values:
+            rows.insert(1, ["*goal*", *(goal_text(values["all"][m], aims[m]) if m in aims and m in values["all"] else "" for m in metrics)])
+        yield from table([what, *metrics], rows)
 
 
 # Beside others

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from math import nan
 from typing import NamedTuple
 
 import numpy as np
@@ -17,8 +18,8 @@ class Pair(NamedTuple):
 
     @property
     def signed_pct(self) -> float:
-        """Above zero where too much is predicted."""
-        return 100 * (self.predicted - self.actual) / self.actual
+        """Above zero where too much is predicted; not a number where nothing was measured."""
+        return 100 * (self.predicted - self.actual) / self.actual if self.actual else nan
 
     @property
     def ape_pct(self) -> float:

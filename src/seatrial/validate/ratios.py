@@ -71,7 +71,8 @@ KINDS: Mapping[str, Callable[[Point], str]] = {
 SAME = (
     *("source", "kind", "model", "precision", "kv_dtype", "engine", "engine_version", "pp", "dp", "ep", "max_num_seqs", "max_model_len"),
     *("block_size", "prefix_caching", "chunked_prefill", "cpu_kv_offload", "spec_decode", "workload", "arrival"),
-    *("stage_rates_rps", "stage_durations_s", "rate_rps", "input_spec", "output_spec", "output_mean"),
+    *("stage_rates_rps", "stage_durations_s", "rate_rps", "input_spec", "output_spec", "input_mean", "input_min", "input_max"),
+    *("output_mean", "output_min", "output_max", "prefix_structure", "requests_file"),
 )
 """What must be the same, beside all other `KINDS`."""
 

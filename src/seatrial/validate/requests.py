@@ -2,16 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from seatrial.core.errors import PointsError
 from seatrial.core.request import Arrival, Arrivals, Prefixes, Workload
+from seatrial.validate.requests_file import requests_table
 from seatrial.validate.traffic import Burst, Lengths, Prompts, Recorded, Stages, Traffic, Users
 from seatrial.workload.closed_loop import closed_loop
 from seatrial.workload.streams import uniforms
@@ -143,19 +140,6 @@ def completed_lengths(prompt: Integers, prompt_id: Integers) -> Integers:
     usual = {which: int(np.median(prompt[(prompt_id == which) & (prompt > 0)])) for which in np.unique(prompt_id[prompt > 0])}
     middle = int(np.median(list(usual.values())))
     return np.array([length or usual.get(which, middle) for length, which in zip(prompt.tolist(), prompt_id.tolist())], np.int64)
-
-
-@cache
-def requests_table(file: str) -> pa.Table:
-    """A file of requests, checked for the columns that are needed."""
-    try:
-        table = pq.read_table(file)
-    except (OSError, pa.ArrowInvalid) as problem:
-        raise PointsError(f"the requests file {Path(file).name} cannot be read ({str(problem).splitlines()[0]})") from None
-    for name in ("arrival_s", "input_tokens", "output_tokens"):
-        if name not in table.column_names:
-            raise PointsError(f"the requests file {Path(file).name} has no column {name!r}")
-    return table
 
 
 def integers(table: pa.Table, column: str) -> Integers:

@@ -41,6 +41,23 @@ OTHERS = Section(
 )
 
 
+Goal = tuple[float, float | None]
+"""Median and p90 of the size of an error, per cent; None where none is set."""
+
+
+class Goals(Spec):
+    """Those of single steps by engine and metric, of what a fit left out by what that is, and of ratios by the kind of change."""
+
+    steps: dict[str, dict[str, Goal]]
+    left_out: dict[str, dict[str, Goal]]
+    ratios: dict[str, Goal]
+
+
+@cache
+def read_goals() -> Goals:
+    return Goals.model_validate(read_yaml(FILE.with_name("goals.yaml")), strict=False)
+
+
 @cache
 def read_sections() -> tuple[Section, ...]:
     content = read_yaml(FILE)

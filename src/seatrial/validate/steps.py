@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -158,7 +158,7 @@ def validate_steps(steps: Iterable[MeasuredStep], *, names: Names | None = None,
     replicas: dict[tuple[object, ...], tuple[System, ReplicaCost]] = {}
 
     def replica(point: Point) -> tuple[System, ReplicaCost]:
-        key = tuple(getattr(point, name) for name in OF_SYSTEM)
+        key = tuple(getattr(point, field.name) for field in fields(point) if field.name not in OF_ONE_STEP)
         if key not in replicas:
             system = system_of(point, names, Answers(point, read_assumptions()))
             setup = resolve_pool(system.model, system.pool)
@@ -171,6 +171,10 @@ def validate_steps(steps: Iterable[MeasuredStep], *, names: Names | None = None,
         try:
             if is_true(step.power_cap):
                 raise Unsimulated("its accelerators ran under a power cap, which is not simulated")
+            if not step.step_time:
+                raise Unsimulated("its time_ms is 0")
+            if step.prefill_tokens and not step.prefill_seqs:
+                raise Unsimulated("it has prefill_tokens above 0 and no prefill_seqs")
             system, step_cost = replica(step.point)
             seconds = step_cost.step_time(batch_of(step, step_cost.attention_window))
         except SeatrialError as reason:
@@ -180,8 +184,5 @@ def validate_steps(steps: Iterable[MeasuredStep], *, names: Names | None = None,
     return StepValidation(tuple(found), tuple(skipped))
 
 
-OF_SYSTEM = (
-    *("model", "gpu", "source", "n_gpu", "tp", "pp", "dp", "ep", "precision", "kv_dtype", "engine", "engine_version"),
-    *("max_num_seqs", "max_num_batched_tokens", "gpu_mem_util", "max_model_len", "chunked_prefill", "kv_blocks_gpu", "block_size"),
-)
-"""The columns that decide what a step runs on."""
+OF_ONE_STEP = ("point_id", "measured", "notes")
+"""Columns that say nothing of what a step runs on."""

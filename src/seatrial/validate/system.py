@@ -4,7 +4,10 @@ import re
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
+from pydantic import ValidationError
+
 from seatrial.catalog import load_engine, profile_name
+from seatrial.core.door import sentence
 from seatrial.core.errors import CatalogError
 from seatrial.policy.schedulers import unused_options
 from seatrial.trial.scenario import PoolSpec
@@ -52,14 +55,12 @@ def system_of(point: Point, names: Names, answers: Answers) -> System:
     engine = engine_name(point)
     profile = load_engine(profile_for(engine, answers))
     scheduler = answers.get("scheduler", profile.scheduler)
-    pool = PoolSpec(
-        accelerator=accelerator,
-        engine=profile.name,
-        scheduler=scheduler,
-        quantization=served.quantization,
-        **layout._asdict(),
-        **engine_settings(point, served.kv_cache_dtype, scheduler, answers),
-    )
+    settings = engine_settings(point, served.kv_cache_dtype, scheduler, answers)
+    how = {"accelerator": accelerator, "engine": profile.name, "scheduler": scheduler, "quantization": served.quantization}
+    try:
+        pool = PoolSpec(**how, **layout._asdict(), **settings)
+    except ValidationError as problem:
+        raise Unsimulated(sentence(problem, "its system", PoolSpec)) from None
     return System(served.model, pool, engine, scheduler)
 
 

@@ -20,10 +20,6 @@ class Lengths:
     low: int
     high: int
 
-    @property
-    def mean(self) -> float:
-        return (self.low + self.high) / 2
-
 
 @dataclass(frozen=True, slots=True)
 class Prompts:
@@ -101,7 +97,10 @@ def traffic_of(point: Point, answers: Answers, folders: tuple[Path, ...], *, mus
     if point.concurrency is not None:
         users = int(point.concurrency)
         per_user = 0 if point.num_requests is not None else answers.get("requests_per_user", 10)
-        return Users(users, int(point.num_requests or users * per_user), prompt, output)
+        num_requests = int(users * per_user if point.num_requests is None else point.num_requests)
+        if users < 1 or num_requests < 1:
+            raise Unsimulated(f"it asks no request: its concurrency is {users} and its num_requests {num_requests}")
+        return Users(users, num_requests, prompt, output)
     rates, durations = stages(point)
     return Stages(rates, durations, prompt, output, prompts_of(point), float(answers.get("drain_gap", 0.0)))
 
@@ -116,6 +115,8 @@ def stages(point: Point) -> tuple[tuple[float, ...], tuple[float, ...]]:
     if point.stage_rates_rps and point.stage_durations_s:
         rates, durations = numbers(point.stage_rates_rps), numbers(point.stage_durations_s)
         if len(rates) == len(durations) and rates and min(*rates, *durations) > 0:
+            if any(round(rate * duration) < 1 for rate, duration in zip(rates, durations)):
+                raise Unsimulated("a stage of it asks no request: rate times duration is less than half of one")
             return rates, durations
         raise Unsimulated("stage_rates_rps and stage_durations_s are not two lists of as many numbers above 0")
     if point.rate_rps and point.num_requests:
@@ -197,7 +198,7 @@ def digest_of(file: Path) -> str:
 @cache
 def requests_in(file: Path, which: int, of: int) -> tuple[int, int]:
     """How many of a file's requests one of several replicas gets in turn, and their output tokens."""
-    import pyarrow.parquet as pq  # only who has recorded requests waits for it
+    from seatrial.validate.requests_file import requests_table  # only who has recorded requests waits for pyarrow
 
-    output = pq.read_table(file, columns=["output_tokens"])["output_tokens"].to_numpy()[which::of]
+    output = requests_table(str(file))["output_tokens"].to_numpy()[which::of]
     return len(output), int(output.sum())
