@@ -249,3 +249,11 @@ def test_a_column_that_is_there_twice_is_refused(tmp_path):
     (tmp_path / "gemm.csv").write_text("gpu,dtype,m,m,k,n,latency_us\nh100_sxm,bfloat16,1,1,4096,4096,15\n")
     with pytest.raises(FitError, match="two columns 'm'; keep one"):
         validate_operators(tmp_path)
+
+
+def test_formats_have_the_tables_names_or_ours_and_others_are_counted(tmp_path):
+    rows = [f"h100_sxm,{name},{tokens},4096,4096,{15 + tokens / 100}" for name in ("bf16", "float64") for tokens in (1, 64)]
+    (tmp_path / "gemm.csv").write_text("\n".join(("gpu,dtype,m,k,n,latency_us", *rows)) + "\n")
+    found = validate_operators(tmp_path)
+    assert [operator.errors["all"].n for operator in found.operators] == [2]
+    assert "gemm.csv: 2 rows have dtype 'float64' and are left out; it may be bfloat16" in found.notes[0]

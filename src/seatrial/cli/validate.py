@@ -37,6 +37,7 @@ Operators = Annotated[
 ]
 CrossValidation = Annotated[Path | None, Parameter(help="a JSON file of errors on models and accelerators that a fit left out, for --page")]
 Seed = Annotated[int, Parameter(converter=whole(0), help="seed of arrivals and lengths that are drawn")]
+RESULTS = ("errors.csv", "points.parquet", "summary.json", "parity.png", "validation.html")
 
 
 def validate(
@@ -121,7 +122,8 @@ def write_files(
         write_results(folder, validation)
         write_png(validation, folder / "parity.png")
         write_html(validation, folder / "validation.html")
-        sentences.append(f"{folder} has errors.csv, points.parquet, summary.json, parity.png and validation.html")
+        written = [name for name in RESULTS if (folder / name).is_file()]
+        sentences.append(f"{folder} has {', '.join(written[:-1])} and {written[-1]}")
     if page is not None:
         from seatrial.report.accuracy_page import write_page  # as above
 

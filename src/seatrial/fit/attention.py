@@ -59,7 +59,7 @@ def _prompt(operator: str, accelerator: Accelerator, points: Points, query_key: 
 
 def decodes(table: Table, note: Note) -> Iterator[Cell]:
     for accelerator, own in by_accelerator(table, note):
-        for cache, rows in by_format(own, "kv_cache_dtype"):
+        for cache, rows in by_format(own, "kv_cache_dtype", note):
             points = rows.points("batch_size", "context_tokens", "num_heads", "num_key_value_heads", "head_dim")
             batch, context, heads, kv_heads, dim = points.keys.T
             flops = 4 * heads * dim * batch * context
@@ -71,7 +71,7 @@ def latent_decodes(table: Table, note: Note) -> Iterator[Cell]:
     context = table["isl"] + table["step"]
     table = table.with_column("context_tokens", context)
     for accelerator, own in by_accelerator(table, note):
-        for cache, rows in by_format(own, "kv_cache_dtype"):
+        for cache, rows in by_format(own, "kv_cache_dtype", note):
             points = rows.points("batch_size", "context_tokens", "num_heads")
             batch, context, heads = points.keys.T
             flops = 2 * heads * (ENTRY + RANK) * batch * context

@@ -26,7 +26,7 @@ SMALLEST = 128  # a matrix that is narrower is all launch
 def gemms(table: Table, note: Note) -> Iterator[Cell]:
     for accelerator, own in by_accelerator(without_copies(table, GEMM_KEYS, note), note):
         plain: Points | None = None
-        for weights, rows in by_format(own, "dtype"):
+        for weights, rows in by_format(own, "dtype", note):
             points = rows.points(*GEMM_KEYS)
             plain = plain or points
             yield from _gemm(accelerator, weights, not_slower_than(points, plain))
@@ -63,7 +63,7 @@ def experts(table: Table, note: Note) -> Iterator[Cell]:
     table = table.where((table["num_experts"] % table["moe_ep_size"] == 0) & (table["topk"] <= table["num_experts"]))
     for accelerator, own in by_accelerator(without_copies(table, EXPERT_KEYS, note), note):
         plain: Points | None = None
-        for weights, rows in by_format(own, "dtype"):
+        for weights, rows in by_format(own, "dtype", note):
             points = rows.points(*EXPERT_KEYS)
             plain = plain or points
             yield from _experts(accelerator, weights, not_slower_than(points, plain))

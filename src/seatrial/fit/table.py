@@ -32,7 +32,9 @@ NUMBER_FORMATS = {
     "sq": "int8",
     WIDE_MXFP4: "mxfp4",
     NARROW_MXFP4: "mxfp4",
+    **{name: name for name in ("bf16", "fp16", "int8_weight", "int4", "int8", "mxfp4")},
 }
+"""What tables call them, and what we do."""
 
 
 SUFFIXES = (".parquet", ".csv")
@@ -110,11 +112,14 @@ def by_accelerator(table: Table, note: Note) -> Iterator[tuple[Accelerator, Tabl
             note(f"{table.file.name}: the catalogue has no accelerator {gpu!r}, so its {len(rows):,} rows are left out")
 
 
-def by_format(table: Table, column: str) -> Iterator[tuple[NumberFormat, Table]]:
+def by_format(table: Table, column: str, note: Note) -> Iterator[tuple[NumberFormat, Table]]:
     """The plain format first, then the others. Where mxfp4 was multiplied with 8-bit activations too, those are the times of an engine."""
     if NARROW_MXFP4 in set(table[column].tolist()):
         table = table.where(table[column] != WIDE_MXFP4)
     names = {name: NUMBER_FORMATS[name] for name in sorted(set(table[column].tolist())) if name in NUMBER_FORMATS}
+    for name in sorted(set(table[column].tolist()) - set(names)):
+        count = int((table[column] == name).sum())
+        note(f"{table.file.name}: {count:,} rows have {column} {name!r} and are left out; it may be {', '.join(NUMBER_FORMATS)}")
     for ours in sorted(set(names.values()), key=lambda name: (name != "bf16", name)):
         yield FORMATS[ours], table.where(np.isin(table[column], [name for name in names if names[name] == ours]))
 

@@ -270,8 +270,8 @@ def timed(kernels: OperatorValidation) -> Lines:
     backends = ", ".join(dict.fromkeys(each.backend for each in kernels.operators))
     yield from ("", "## Kernels timed by themselves")
     yield from paragraph(
-        f"Kernels that we timed ourselves ({backends}) beside the curves that ship, to which they were not fitted: the curve without the"
-        " engine's own numbers. In classes by how long the kernel took."
+        f"Kernels timed one by one ({backends}) beside the curves that an estimate would take: the curve alone, without the engine's own"
+        " numbers. In classes by how long the kernel took."
     )
     rows = []
     for each in kernels.operators:

@@ -38,6 +38,8 @@ def label(metric: str) -> str:
 
 
 def write_png(validation: Validation, file: Path) -> None:
+    """Where there is nothing to draw there is no picture, nor one from before."""
+    file.unlink(missing_ok=True)
     if metrics := panels(validation):
         write_panels(file, [panel_of(validation, metric) for metric in metrics], colours(validation))
 

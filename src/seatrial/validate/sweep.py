@@ -92,7 +92,7 @@ def read_lines(file: Path) -> list[dict[str, Any]]:  # Any: as `Journal` wrote i
     if not file.is_file():
         return []
     lines = []
-    for text in file.read_text(encoding="utf-8").splitlines():
+    for text in file.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             lines.append(json.loads(text))
         except json.JSONDecodeError:  # cut off in the middle of writing

@@ -49,7 +49,7 @@ class Validation:
         return [c for c in self.points if c.point.n_fail and c.num_completed[1] is not None and c.point.stage in ("", "summary")]
 
     def as_dict(self) -> dict[str, Any]:  # Any: as nested as JSON is
-        """Ready for `json.dumps`: `--json` prints it and `summary.json` holds it. Times are in seconds."""
+        """Ready for `json.dumps`: `summary.json` holds it, and `--json` prints it with the operators, if any. Times are in seconds."""
         why = texts()
         return {
             "num_points": self.num_points,
