@@ -43,13 +43,23 @@ def test_what_a_point_states_is_what_runs(point):
         ({"tp": 72.0, "n_gpu": 72.0}, "72 accelerators are stated as one"),
         ({"precision": "UINT4"}, "weights in 'UINT4'"),
         ({"max_num_seqs": 0.0}, "max_num_seqs"),
-        ({"block_size": 0.5}, "block_size"),
+        ({"max_num_seqs": 2.5}, "2.5 is stated where only a whole number can be"),
+        ({"tp": 1.5}, "1.5 is stated where only a whole number can be"),
+        ({"gpu_mem_util": "90"}, "gpu_mem_util is 90, and not a share"),
+        ({"block_size": 0.5}, "0.5 is stated"),
         ({"kv_blocks_gpu": 1.0}, "num_gpu_blocks_override"),
     ],
 )
 def test_what_cannot_be_simulated_has_a_reason(point, fields, reason):
     with pytest.raises(Unsimulated, match=reason):
         pool_of(point(**fields))
+
+
+def test_a_setting_in_words_is_counted_as_assumed(point):
+    worded = point(gpu_mem_util="kv fraction 0.95")
+    answers = Answers(worded, read_assumptions())
+    assert system_of(worded, NAMES, answers).pool.gpu_memory_utilization is None
+    assert "setting-not-understood" in answers.used
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, replace
+from math import isnan
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
@@ -82,7 +83,7 @@ def refuse_techniques(point: Point, answers: Answers) -> None:
 
 def layout_of(point: Point, experts: bool, answers: Answers) -> Layout:
     """Over how many accelerators, and along what."""
-    tensor, pipeline, data = (int(value or 1) for value in (point.tp, point.pp, point.dp))
+    tensor, pipeline, data = (whole(value or None) or 1 for value in (point.tp, point.pp, point.dp))
     num_experts_ranks = int(float(point.ep)) if re.fullmatch(r"\d+(\.0*)?", point.ep) else None
     if num_experts_ranks is not None and num_experts_ranks > 1 and (repaired := unmultiplied(tensor, data, num_experts_ranks)):
         tensor, data = repaired
@@ -123,7 +124,7 @@ def engine_settings(
         "max_num_batched_tokens": whole(point.max_num_batched_tokens),
         "max_model_len": whole(point.max_model_len),
         "block_size": whole(point.block_size),
-        "gpu_memory_utilization": share(point.gpu_mem_util),
+        "gpu_memory_utilization": share(point.gpu_mem_util, answers),
         "enable_chunked_prefill": on_or_off(point.chunked_prefill),
         "num_gpu_blocks_override": None if point.kv_blocks_gpu is None else int(point.kv_blocks_gpu) - 1,  # without the null block
         "kv_cache_dtype": stated_dtype(point.kv_dtype) or kv_cache_dtype,
@@ -171,12 +172,20 @@ def stated_dtype(text: str) -> str | None:
 
 
 def whole(value: float | None) -> int | None:
+    if value is not None and value != int(value):
+        raise Unsimulated(f"{value:g} is stated where only a whole number can be")
     return None if value is None else int(value)
 
 
-def share(text: str) -> float | None:
+def share(text: str, answers: Answers) -> float | None:
+    """Of the memory; None where it is not stated, or in words."""
     try:
-        value = float(text)
+        value = float(text or "nan")
     except ValueError:
+        answers.note("setting-not-understood")
         return None
-    return value if 0 < value <= 1 else None
+    if isnan(value):
+        return None
+    if not 0 < value <= 1:
+        raise Unsimulated(f"gpu_mem_util is {text}, and not a share from 0 to 1")
+    return value
