@@ -5,17 +5,24 @@ without it those tests are skipped. `python -m pytest tests/validate/test_reache
 """
 
 import os
+from math import expm1
 from pathlib import Path
 
 import pytest
 import yaml
 
+from seatrial.catalog import load_engine
+from seatrial.fit.cross_validation import cross_validate
+from seatrial.fit.engine import fit_engine, runs
+from seatrial.fit.knobs import knobs_for, start_values
 from seatrial.validate import predict, prepare, read_points
+from seatrial.validate.accuracy import error_of
 from seatrial.validate.peers import Peers
+from seatrial.validate.predict import setup_of
 from seatrial.validate.ratios import ratio_errors
 from seatrial.validate.sections import by_section, section_of
 from seatrial.validate.steps import read_steps, validate_steps
-from seatrial.validate.validation import compare
+from seatrial.validate.validation import chosen, compare
 
 DATA = Path(__file__).parents[1] / "data"
 LIMITS = yaml.safe_load((DATA / "accuracy_limits.yaml").read_text(encoding="utf-8"))
@@ -83,3 +90,22 @@ def test_ratios_are_as_near_as_they_were(validation):
 def test_step_times_are_as_near_as_they_were():
     found = validate_steps(read_steps(TRUTH / "iteration_points.csv"))
     check("step times", found.groups()["engine"], LIMITS["step_times"])
+
+
+@needs_truth
+@pytest.mark.slow
+def test_models_and_accelerators_left_out_are_as_near_as_they_were():
+    """The fit of vllm-0.15 from where it stands, and what it says of each model and accelerator without their runs."""
+    asked = chosen(read_points(TRUTH / "engine_points.csv"), ["source=inference-sim*", "stage=summary", "saturated=False"], None)
+    prepared = prepare(asked, requests=[TRUTH, TRUTH / "requests"])
+    architectures = sorted({setup_of(experiment.system).accelerator.architecture for experiment in prepared.experiments})
+    knobs = knobs_for(architectures)
+    start = start_values(knobs, {name: load_engine("vllm-0.15", name) for name in architectures})
+    steps = read_steps(TRUTH / "iteration_points.csv")
+    with runs(prepared.experiments, asked, knobs, "vllm-0.15", steps=steps, jobs=2) as measured:
+        fit = fit_engine(measured, start, 1, lambda effort: None)
+        left_out = cross_validate(fit, measured, prepared.systems, lambda effort: None)
+    for what, limits in LIMITS["left_out"].items():
+        rows = left_out.of(what)
+        found = {m: error_of(100 * expm1(row.error) for row in rows if row.metric == m) for m in limits}
+        check(f"leaving one {what} out", found, limits)

@@ -16,7 +16,7 @@ from seatrial.cli.output import note, print_json, progress, show
 from seatrial.cli.scenario_flags import Count
 from seatrial.cli.validate import Mapping, Requests, Seed, Steps, Where, places
 from seatrial.core.errors import FitError
-from seatrial.fit.cross_validation import CrossValidation, cross_validate
+from seatrial.fit.cross_validation import LEFT_OUT, CrossValidation, cross_validate
 from seatrial.fit.engine import EngineFit, fit_engine, runs
 from seatrial.fit.engine_file import as_plain, write_engine
 from seatrial.fit.knobs import knobs_for, start_values
@@ -70,7 +70,7 @@ def engine(
     with runs(prepared.experiments, asked, knobs, base, steps=known_steps, jobs=jobs or os.cpu_count() or 1) as measured:
         with progress("fitting", effort * rounds) as bar:
             found = fit_engine(measured, start, rounds, adding(bar))
-        num_groups = len({each.system.model_text for each in prepared.experiments}) + len(architectures)
+        num_groups = sum(len({key(each.system) for each in prepared.experiments}) for key in LEFT_OUT.values())
         with progress("leaving out", effort * num_groups) as bar:
             validation = cross_validate(found, measured, prepared.systems, adding(bar))
     for point_id, reason in found.failed.items():

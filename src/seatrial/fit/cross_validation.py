@@ -42,11 +42,16 @@ def cross_validate(fit: EngineFit, measured: Runs, systems: Mapping[str, System]
 
 def left_out_rows(fit: EngineFit, measured: Runs, name: str, ids: set[str], progress: Progress) -> list[Row]:
     """The rows of the points `ids`, under values to which neither they nor steps of the same `name` have led."""
-    silent = ids | {row.point_id for row in fit.rows if row.metric == STEP and name in row.point_id}
+    silent = ids | {row.point_id for row in fit.rows if row.metric == STEP and is_of(row.kind, name)}
     values = without(fit.rounds[-1], silent)
     kept = Round(values, measured.rows(values, progress, lambda each: not points_of(each) & ids))
     rows = measured.rows(without(kept, silent), progress, lambda each: bool(points_of(each) & ids))
     return [row for row in rows if row.point_id in ids]
+
+
+def is_of(kind: str, name: str) -> bool:
+    """Whether a kind of steps, as `system_text` says it, is of that model or on that accelerator."""
+    return f" of {name} on " in kind or kind.endswith(f" x {name}")
 
 
 def points_of(experiment: Experiment) -> set[str]:

@@ -131,7 +131,7 @@ def rows_of(
         architecture = setup.accelerator.architecture
         profile = turned(load_engine(base, architecture), architecture, values)
         cost = cost_of(setup, profile)
-        seen = observe(setup, requests_of(experiment.traffic, experiment.seed), cost)
+        seen = observe(setup, requests_of(experiment.traffic, experiment.seed), cost, experiment.client_timeout)
         readings = [(point_id, Reading(seen, window)) for point_id, window in experiment.windows]
     except SeatrialError as reason:
         return str(reason)
