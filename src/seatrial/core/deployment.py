@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
-ALL2ALL_BACKENDS = ("allgather_reducescatter", "deepep_high_throughput", "deepep_low_latency")
+ALLGATHER = "allgather_reducescatter"
+ALL2ALL_BACKENDS = (ALLGATHER, "deepep_high_throughput", "deepep_low_latency")
 """vLLM's names for how tokens get to experts of other data-parallel ranks: all to everybody (its default), or each where it must."""
 
 
@@ -19,7 +20,7 @@ class Parallelism:
     pipeline_parallel: int = 1
     data_parallel: int = 1
     expert_parallel: bool = False
-    all2all_backend: str = ALL2ALL_BACKENDS[0]
+    all2all_backend: str = ALLGATHER
 
     @property
     def num_accelerators(self) -> int:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from seatrial.core.deployment import Parallelism
+from seatrial.core.deployment import ALLGATHER, Parallelism
 from seatrial.core.model import (
     FORMATS,
     Attention,
@@ -142,12 +142,12 @@ def _exchange(count: int, moe: Moe, model: ModelSpec, parallelism: Parallelism, 
     """To the experts in their own format, and back in 16 bits."""
     ranks, tensor, data = expert_ranks(parallelism), parallelism.tensor_parallel, parallelism.data_parallel
     sizes = {"dispatch": device.activation_bytes(model.formats.experts), "combine": ACTIVATION_BYTES}
-    if parallelism.all2all_backend == "allgather_reducescatter":
-        for way, size in sizes.items():  # scattering sums takes as long as gathering
-            yield AllGather(f"expert {way}", count, device, data, data * model.hidden_size * size, apart=tensor)
-        return
     for way, size in sizes.items():
-        yield AllToAll(f"expert {way}", count, device, ranks, moe.num_experts_per_tok, tensor, model.hidden_size * size)
+        row = model.hidden_size * size
+        if parallelism.all2all_backend == ALLGATHER:  # scattering sums takes as long as gathering
+            yield AllGather(f"expert {way}", count, device, data, data * row, apart=tensor)
+        else:
+            yield AllToAll(f"expert {way}", count, device, ranks, moe.num_experts_per_tok, tensor, row)
 
 
 def _pipeline_hops(model: ModelSpec, parallelism: Parallelism, device: Device) -> Iterator[Operator]:

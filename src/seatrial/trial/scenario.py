@@ -7,6 +7,7 @@ import yaml
 from pydantic import Discriminator, Field, Tag, ValidationError, field_validator, model_validator
 
 from seatrial.catalog.models import find
+from seatrial.core.deployment import ALLGATHER
 from seatrial.core.door import sentence
 from seatrial.core.errors import ScenarioError
 from seatrial.trial.yaml_file import read_yaml
@@ -28,7 +29,7 @@ class PoolSpec(Spec):
     pipeline_parallel: Count = 1
     data_parallel: Count = 1
     expert_parallel: bool = False
-    all2all_backend: str | None = None
+    all2all_backend: str = ALLGATHER
     engine: str | None = None
     scheduler: str | None = None
     quantization: str | None = None

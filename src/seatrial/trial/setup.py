@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields, replace
 from seatrial.catalog import load_accelerator, load_curves, load_engine, load_model
 from seatrial.catalog.requantize import quantized
 from seatrial.core.accelerator import Accelerator
-from seatrial.core.deployment import ALL2ALL_BACKENDS, EngineConfig, Parallelism
+from seatrial.core.deployment import EngineConfig, Parallelism
 from seatrial.core.engine_profile import EngineProfile, Setting
 from seatrial.core.errors import ScenarioError, nearest
 from seatrial.core.model import ModelSpec
@@ -66,13 +66,7 @@ def resolve_pool(model_name: str, pool: PoolSpec, cost_text: str = "roofline") -
     model, accelerator = load_model(model_name), load_accelerator(pool.accelerator)
     if pool.quantization is not None:
         model = quantized(model, pool.quantization)
-    parallelism = Parallelism(
-        pool.tensor_parallel,
-        pool.pipeline_parallel,
-        pool.data_parallel,
-        pool.expert_parallel,
-        pool.all2all_backend or ALL2ALL_BACKENDS[0],
-    )
+    parallelism = Parallelism(**{field.name: getattr(pool, field.name) for field in fields(Parallelism)})
     check_parallelism(model, accelerator, parallelism)
     profile = chosen_profile(pool, cost_text, accelerator)
     scheduler = pool.scheduler or (profile.scheduler if profile else DEFAULT_SCHEDULER)
