@@ -6,7 +6,7 @@ import re
 import pytest
 
 from seatrial.cli.main import main
-from seatrial.report.accuracy_page import goal_text
+from seatrial.report.accuracy_goals import goal_text
 from seatrial.validate.accuracy import Error
 from seatrial.validate.sections import OTHERS, read_sections
 

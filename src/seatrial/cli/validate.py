@@ -12,11 +12,13 @@ from seatrial.cli.output import note, print_json, progress, show
 from seatrial.cli.scenario_flags import Count, whole
 from seatrial.core.errors import PointsError
 from seatrial.fit.beside_curves import OperatorValidation, validate_operators
+from seatrial.report.accuracy_goals import CrossValidation, read_cross_validation
 from seatrial.validate.directory import JOURNAL, opened, write_results
 from seatrial.validate.experiment import Prepared, prepare
 from seatrial.validate.names import read_names
 from seatrial.validate.peers import read_peers
 from seatrial.validate.points import read_csv, read_points, unknown_columns
+from seatrial.validate.predict import Prediction
 from seatrial.validate.steps import read_steps, validate_steps
 from seatrial.validate.sweep import Journal, sweep
 from seatrial.validate.validation import Validation, chosen, compare
@@ -35,7 +37,7 @@ Page = Annotated[Path | None, Parameter(help="write all of it as a page of Markd
 Operators = Annotated[
     Path | None, Parameter(help="a directory of operator times (docs/cost.md has the columns), to compare with the shipped curves")
 ]
-CrossValidation = Annotated[Path | None, Parameter(help="a JSON file of errors on models and accelerators that a fit left out, for --page")]
+LeftOut = Annotated[Path | None, Parameter(help="a JSON file of errors on models and accelerators that a fit left out, for --page")]
 Seed = Annotated[int, Parameter(converter=whole(0), help="seed of arrivals and lengths that are drawn")]
 RESULTS = ("errors.csv", "points.parquet", "summary.json", "parity.png", "validation.html")
 
@@ -53,7 +55,7 @@ def validate(
     limit: Annotated[int | None, Count, Parameter(help="only the first so many points")] = None,
     out: Out = None,
     page: Page = None,
-    cross_validation: CrossValidation = None,
+    cross_validation: LeftOut = None,
     json: Json = False,
     jobs: Annotated[int | None, Count, Parameter(help="processes; without it, one for each core")] = None,
     seed: Seed = 0,
@@ -62,10 +64,7 @@ def validate(
         raise PointsError("there is nothing to validate; give a file of points, --steps FILE or --operators DIR, or several of them")
     if cross_validation is not None and page is None:
         raise PointsError("--cross-validation is for the page; give --page FILE too")
-    if page is not None:
-        from seatrial.report.accuracy_page import check_page  # draws, which others need not wait for
-
-        check_page(page, cross_validation)
+    left_out = opened_page(page, cross_validation) if page is not None else {}
     if points is None and (where or limit is not None or requests is not None or predictions is not None):
         raise PointsError("--where, --limit, --requests and --predictions are about points; give a file of points too")
     names = read_names(mapping)
@@ -82,17 +81,10 @@ def validate(
         peers_file = predictions if predictions is not None else beside if beside.is_file() else None
         prepared = prepare(asked, names=names, requests=places(points, requests), must_find=requests is not None, seed=seed)
         peers = read_peers(peers_file, asked) if peers_file is not None else {}
-    with ExitStack() as stack:
-        folder = opened(out) if out is not None else None
-        journal = stack.enter_context(closing(Journal(folder / JOURNAL))) if folder is not None else None
-        bar = stack.enter_context(progress("simulating", sum(experiment.effort for experiment in prepared.experiments)))
-        try:
-            found = sweep(prepared.experiments, jobs=jobs or os.cpu_count() or 1, journal=journal, progress=bar)
-        except KeyboardInterrupt as interrupt:  # Ctrl-C or SIGTERM, as the type says
-            raise type(interrupt)(interrupted(journal, len(prepared.experiments))) from None
+    folder, found = simulated(prepared, out, jobs or os.cpu_count() or 1)
     compared_steps = validate_steps(measured_steps, names=names) if measured_steps is not None else None
     validation = compare(asked, prepared, found, peers, compared_steps)
-    written = write_files(validation, kernels, folder, page, cross_validation)
+    written = write_files(validation, kernels, folder, page, left_out)
     if json:
         print_json({**validation.as_dict(), "operators": kernels and kernels.as_dict()})
         return
@@ -101,6 +93,28 @@ def validate(
     show(validation_report(validation, kernels))
     for sentence in written:
         note(sentence)
+
+
+def opened_page(page: Path, cross_validation: Path | None) -> CrossValidation:
+    """Its folder, and what it is to say of fits, before anything is simulated."""
+    from seatrial.report.accuracy_page import open_folder  # draws, which others need not wait for
+
+    left_out = read_cross_validation(cross_validation) if cross_validation is not None else {}
+    open_folder(page)
+    return left_out
+
+
+def simulated(prepared: Prepared, out: Path | None, jobs: int) -> tuple[Path | None, dict[str, Prediction]]:
+    """The directory for the results, if there is to be one, and the predictions: what is finished in that is not run again."""
+    with ExitStack() as stack:
+        folder = opened(out) if out is not None else None
+        journal = stack.enter_context(closing(Journal(folder / JOURNAL))) if folder is not None else None
+        bar = stack.enter_context(progress("simulating", sum(experiment.effort for experiment in prepared.experiments)))
+        try:
+            found = sweep(prepared.experiments, jobs=jobs, journal=journal, progress=bar)
+        except KeyboardInterrupt as interrupt:  # Ctrl-C or SIGTERM, as the type says
+            raise type(interrupt)(interrupted(journal, len(prepared.experiments))) from None
+    return folder, found
 
 
 def compared_operators(directory: Path) -> OperatorValidation:
@@ -112,7 +126,7 @@ def compared_operators(directory: Path) -> OperatorValidation:
 
 
 def write_files(
-    validation: Validation, kernels: OperatorValidation | None, folder: Path | None, page: Path | None, cross_validation: Path | None
+    validation: Validation, kernels: OperatorValidation | None, folder: Path | None, page: Path | None, left_out: CrossValidation
 ) -> list[str]:
     """What was asked for beside stdout; a sentence on each."""
     sentences = []
@@ -127,7 +141,7 @@ def write_files(
     if page is not None:
         from seatrial.report.accuracy_page import write_page  # as above
 
-        _, *pictures = write_page(validation, page, cross_validation=cross_validation, kernels=kernels)
+        _, *pictures = write_page(validation, page, left_out, kernels)
         sentences.append(f"{page} is written, with {len(pictures)} pictures in {page.with_suffix('')}")
     return sentences
 

@@ -1,24 +1,22 @@
 """docs/accuracy.md: how near the predictions are, as a page of Markdown with its pictures beside it, made from a validation alone."""
 
-import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from math import isfinite
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from seatrial.core.errors import PointsError
 from seatrial.fit.beside_curves import ALL, OperatorValidation
+from seatrial.report.accuracy_goals import CrossValidation, Ratios, goal_text, ratio_goal, summary
 from seatrial.report.accuracy_pictures import write_pictures
 from seatrial.report.markdown import Lines, both, paragraph, pct, signed, table
 from seatrial.validate.accuracy import Error, Pair, errors
 from seatrial.validate.compared import Compared
 from seatrial.validate.point import METRICS
-from seatrial.validate.ratios import NOISE, Change, RatioError, ratio_errors
+from seatrial.validate.ratios import NOISE, RatioError, ratio_errors
 from seatrial.validate.sections import Judged, Section, by_section, read_goals
 from seatrial.validate.steps import StepValidation
 from seatrial.validate.validation import GROUPINGS, Validation, as_overloaded
-
-CrossValidation = Mapping[str, Mapping[str, Mapping[str, Error]]]  # what was left out -> its value, or `all` -> metric
 
 ROWS_SHOWN = 15
 REASONS_SHOWN = 15
@@ -26,32 +24,32 @@ WORST_SHOWN = 10
 LEAST_IN_GROUP = 5  # points; fewer make no group that could be called bad
 
 
-def write_page(
-    validation: Validation, file: Path, *, cross_validation: Path | None = None, kernels: OperatorValidation | None = None
-) -> list[Path]:
+def write_page(validation: Validation, file: Path, left_out: CrossValidation, kernels: OperatorValidation | None = None) -> list[Path]:
     """Write the page, and its pictures into a folder beside it that is called like it. Gives all files that were written.
 
     What a person has to say about the figures is taken from a page beside it, accuracy_notes.md for accuracy.md, if there is one.
     """
     notes = file.with_name(f"{file.stem}_notes.md")
-    left_out = read_cross_validation(cross_validation) if cross_validation is not None else {}
-    try:
+    folder = open_folder(file)
+    with writing(file):
         told = notes.read_text(encoding="utf-8").strip() if notes.is_file() else ""
-        folder = file.with_suffix("")
-        folder.mkdir(parents=True, exist_ok=True)
         pictures = dict(write_pictures(validation, folder))
         file.write_text("\n".join(page(validation, kernels, pictures, left_out, told)) + "\n", encoding="utf-8")
-    except OSError as problem:
-        raise PointsError(f"--page {file} cannot be written ({problem}); give another place") from None
     return [file, *(file.parent / name for name in pictures.values())]
 
 
-def check_page(file: Path, cross_validation: Path | None) -> None:
-    """Refuse at the door what would fail when all is simulated."""
-    if cross_validation is not None:
-        read_cross_validation(cross_validation)
+def open_folder(file: Path) -> Path:
+    """Where the pictures of the page `file` lie, there if it was not; whoever asks before all is simulated is refused in time."""
+    folder = file.with_suffix("")
+    with writing(file):
+        folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@contextmanager
+def writing(file: Path) -> Iterator[None]:
     try:
-        file.with_suffix("").mkdir(parents=True, exist_ok=True)
+        yield
     except OSError as problem:
         raise PointsError(f"--page {file} cannot be written ({problem}); give another place") from None
 
@@ -59,12 +57,12 @@ def check_page(file: Path, cross_validation: Path | None) -> None:
 def page(
     validation: Validation, kernels: OperatorValidation | None, pictures: Mapping[str, str], left_out: CrossValidation, notes: str
 ) -> Lines:
-    judged = by_section(validation.points)
+    judged, changes = by_section(validation.points), ratio_errors(validation.changes())
     yield "# Accuracy: predictions beside measurements"
     yield from paragraph(
         INTRODUCTION.format(points=validation.num_points, simulated=len(validation.points), skipped=len(validation.skipped))
     )
-    yield from summary(judged, validation, left_out)
+    yield from summary(judged, validation.steps, changes, left_out)
     yield from method()
     for one in judged:
         yield from section(one, pictures)
@@ -73,7 +71,7 @@ def page(
         yield from steps(validation.steps, pictures)
     if kernels is not None:
         yield from timed(kernels)
-    yield from ratios(validation.changes(), pictures)
+    yield from ratios(changes, pictures)
     yield from cross_validated(left_out)
     yield from peers(validation)
     yield from where_it_is_bad(judged)
@@ -105,53 +103,6 @@ your own; [cost.md](cost.md) has the formulas.
 def method() -> Lines:
     yield from ("", "## Method")
     yield from paragraph(METHOD)
-
-
-# Summary
-
-
-def summary(judged: Sequence[Judged], validation: Validation, left_out: CrossValidation) -> Lines:
-    """One row per goal."""
-    rows, goals = [], read_goals()
-    for one in judged:
-        for metric, error in one.errors.items():
-            if metric in one.section.goals:
-                rows.append([one.section.title, metric, f"{error.n:,}", both(error), goal_text(error, one.section.goals[metric])])
-    if validation.steps is not None:
-        for engine, error in validation.steps.groups()["engine"].items():
-            goal = goals.steps.get(engine, {}).get("step_time")
-            rows.append([f"Step times, {engine}", "step_time", f"{error.n:,}", both(error), goal_text(error, goal) if goal else ""])
-    for kind, of in ratio_errors(validation.changes()).items():
-        if kind in goals.ratios:
-            rows += [[f"Ratios, {kind}", metric, f"{e.n:,}", both(ratio_error(e)), ratio_goal(e, kind)] for metric, e in of.items()]
-    for what, aims in goals.left_out.items():
-        found = left_out.get(what, {}).get("all", {})
-        for metric in (metric for metric in aims if metric in found):
-            error = found[metric]
-            rows.append([f"Leaving one {what} out", metric, f"{error.n:,}", both(error), goal_text(error, aims[metric])])
-    if rows:
-        yield ""
-        yield from table(["what", "metric", "n", "median / p90 %", "goal"], rows, words=2)
-
-
-def goal_text(error: Error, goal: tuple[float, float | None]) -> str:
-    """`2 / **6**`: those in bold are missed."""
-    found = (error.median_ape_pct, error.p90_ape_pct)
-    return " / ".join(f"**{aim:g}**" if value > aim else f"{aim:g}" for value, aim in zip(found, goal) if aim is not None)
-
-
-def ratio_error(error: RatioError) -> Error:
-    return Error(error.median_ape_pct, error.p90_ape_pct, 0.0, error.n)
-
-
-def ratio_goal(error: RatioError, kind: str) -> str:
-    """`10, always right`: those in bold are missed."""
-    goal = read_goals().ratios.get(kind)
-    if goal is None:
-        return ""
-    right = error.right_direction
-    always = [] if right is None else ["always right" if right == 1 else f"**always right** ({pct(100 * right)} %)"]
-    return ", ".join([goal_text(ratio_error(error), goal), *always])
 
 
 # Sections
@@ -285,7 +236,7 @@ def timed(kernels: OperatorValidation) -> Lines:
 # Ratios
 
 
-def ratios(found: Sequence[Change], pictures: Mapping[str, str]) -> Lines:
+def ratios(found: Ratios, pictures: Mapping[str, str]) -> Lines:
     if not found:
         return
     yield from ("", "## What a change of configuration does")
@@ -296,7 +247,7 @@ def ratios(found: Sequence[Change], pictures: Mapping[str, str]) -> Lines:
     )
     rows = [
         [kind, metric, f"{e.n:,}", pct(e.median_ape_pct), pct(e.p90_ape_pct), direction(e), ratio_goal(e, kind)]
-        for kind, of in ratio_errors(found).items()
+        for kind, of in found.items()
         for metric, e in of.items()
     ]
     yield ""
@@ -310,27 +261,6 @@ def direction(error: RatioError) -> str:
 
 
 # Cross-validation
-
-
-def read_cross_validation(file: Path) -> CrossValidation:
-    """What was left out -> its value, or `all` -> metric -> error, as the groups of a validation are written."""
-    form = "it holds what was left out, its value, metric and error, as `groups` of summary.json does"
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-        return {
-            what: {value: {metric: checked(Error(**error)) for metric, error in of.items()} for value, of in values.items()}
-            for what, values in content.items()
-        }
-    except (OSError, ValueError) as problem:
-        raise PointsError(f"--cross-validation {file} cannot be read ({problem}); {form}") from None
-    except (AttributeError, TypeError):
-        raise PointsError(f"--cross-validation {file} is JSON of another form; {form}") from None
-
-
-def checked(error: Error) -> Error:
-    if not all(isinstance(value, int | float) and isfinite(value) for value in error):
-        raise TypeError("a number is missing")
-    return error
 
 
 def cross_validated(left_out: CrossValidation) -> Lines:
