@@ -229,7 +229,7 @@ def test_what_is_left_out_of_a_table_is_said(tmp_path):
     text = "gpu,dtype,m,k,n,latency_us\nh100_sxm,bfloat16,1,4096,4096,15\nx9000,bfloat16,1,4096,4096,15\nh100_sxm,bfloat16,1,4096,4096,\n"
     (tmp_path / "gemm.csv").write_text(text)
     missing, unknown = validate_operators(tmp_path).notes
-    assert "1 rows have a number that is missing" in missing
+    assert missing == "gemm.csv: 1 times are left out: a number is missing or not above 0"
     assert "no accelerator 'x9000'" in unknown
     with pytest.raises(FitError, match="1 times that can be used are too few for a curve, which takes 30"):
         fit_operators(tmp_path)
@@ -256,4 +256,78 @@ def test_formats_have_the_tables_names_or_ours_and_others_are_counted(tmp_path):
     (tmp_path / "gemm.csv").write_text("\n".join(("gpu,dtype,m,k,n,latency_us", *rows)) + "\n")
     found = validate_operators(tmp_path)
     assert [operator.errors["all"].n for operator in found.operators] == [2]
-    assert "gemm.csv: 2 rows have dtype 'float64' and are left out; it may be bfloat16" in found.notes[0]
+    assert "gemm.csv: 2 times are left out: dtype is 'float64'; it may be bfloat16" in found.notes[0]
+
+
+def csv(directory, stem, header, *rows):
+    (directory / f"{stem}.csv").write_text("\n".join((header, *rows)) + "\n")
+    return directory
+
+
+GEMM = "gpu,dtype,m,k,n,latency_us"
+PROMPT = "gpu,batch_size,isl,num_heads,num_key_value_heads,head_dim,attn_dtype,kv_cache_dtype,step,latency_us"
+DECODE = "gpu,batch_size,context_tokens,num_heads,num_key_value_heads,head_dim,kv_cache_dtype,latency_us"
+LATENT_PROMPT = "gpu,batch_size,isl,num_heads,mla_dtype,kv_cache_dtype,step,latency_us"
+EXPERTS = "gpu,dtype,num_tokens,hidden_size,inter_size,topk,num_experts,moe_tp_size,moe_ep_size,distribution,latency_us"
+COLLECTIVE = "gpu,op,dtype,num_gpus,message_elements,latency_us"
+SEND = "gpu,op,num_nodes,gpus_per_node,size_kb,latency_us"
+SENT = "h100,deepep_normal,1,7168,64,8,9,9,9"
+EXCHANGE = "gpu,op,nodes,hidden_size,tokens,topk,dispatch_us,combine_us,latency_us"
+
+
+@pytest.mark.parametrize(
+    ("stem", "header", "good", "bad", "why"),
+    [
+        ("gemm", GEMM, "h100,bf16,1,4096,4096,15", "h100,fp3,1,4096,4096,15", "dtype is 'fp3'; it may be bfloat16"),
+        ("gemm", GEMM, "h100,bf16,1,4096,4096,15", "h100,bf16,1,64,4096,15", "the matrix is narrower than 128"),
+        ("gemm", GEMM, "h100,bf16,1,4096,4096,15", "h100,bf16,8192,16384,16384,15", "they are quicker than the hardware"),
+        ("moe", EXPERTS, "h100,bf16,8,4096,1024,2,8,1,1,balanced,500", "h100,bf16,8,4096,1024,2,8,1,3,balanced,500", "does not divide"),
+        ("moe", EXPERTS, "h100,bf16,8,4096,1024,2,8,1,1,balanced,500", "h100,bf16,8,4096,1024,9,8,1,1,balanced,500", "topk is above"),
+        ("moe", EXPERTS, "h100,bf16,8,4096,1024,2,8,1,1,balanced,500", "h100,bf16,99999,4096,1024,2,8,1,1,balanced,500", "quicker than"),
+        ("attention_context", PROMPT, "h100,1,512,32,8,128,bf16,bf16,0,50", "h100,1,512,32,8,128,fp8,bf16,0,50", "is not bfloat16"),
+        ("attention_context", PROMPT, "h100,1,512,32,8,128,bf16,bf16,0,50", "h100,1,512,32,8,128,bf16,bf16,9,50", "the step is not 0"),
+        ("attention_context", PROMPT, "h100,1,512,32,8,128,bf16,bf16,0,50", "h100,1,8,32,8,128,bf16,bf16,0,50", "fewer than 16 tokens"),
+        ("attention_context", PROMPT, "h100,1,512,32,8,128,bf16,bf16,0,50", "h100,9,8192,32,8,128,bf16,bf16,0,9e9", "more than 32,768"),
+        ("attention_context", PROMPT, "h100,1,512,32,8,128,bf16,bf16,0,50", "h100,1,8192,32,8,128,bf16,bf16,0,1", "quicker than"),
+        ("mla_context", LATENT_PROMPT, "h100,1,512,32,bf16,bf16,0,50", "h100,1,512,32,fp8,bf16,0,50", "is not bfloat16"),
+        ("attention_generation", DECODE, "h100,8,4096,32,8,128,bf16,200", "h100,8,8,32,8,128,bf16,200", "fewer than 16 tokens"),
+        ("attention_generation", DECODE, "h100,8,4096,32,8,128,bf16,200", "h100,900,4096,32,8,128,bf16,1", "quicker than"),
+        ("collectives", COLLECTIVE, "h100,all_reduce,bf16,2,4096,9", "h100,barrier,bf16,2,4096,9", "is not all_reduce or all_gather"),
+        ("collectives", COLLECTIVE, "h100,all_reduce,bf16,2,4096,9", "h100,all_reduce,float,2,4096,9", "not one of 16 bits"),
+        ("collectives", COLLECTIVE, "h100,all_reduce,bf16,2,4096,9", "h100,all_reduce,bf16,2,4,9", "fewer than 1,024"),
+        ("apex_collectives", SEND, "h100,sendrecv,1,2,64,9", "h100,broadcast,1,2,64,9", "the op is not sendrecv"),
+        ("apex_collectives", SEND, "h100,sendrecv,1,2,64,9", "h100,sendrecv,2,2,64,9", "not between two devices"),
+        ("moe_all_to_all", EXCHANGE, SENT, "h100,pplx,1,7168,64,8,9,9,9", "the op is not deepep"),
+        (
+            "moe_all_to_all",
+            EXCHANGE,
+            SENT,
+            "h100,deepep_normal,1,7168,32,8,9,,9",
+            "combine_us is missing",
+        ),
+    ],
+)
+def test_a_time_that_is_left_out_is_counted_with_the_reason(tmp_path, stem, header, good, bad, why):
+    found = validate_operators(csv(tmp_path, stem, header, good, bad))
+    (note,) = found.notes
+    assert note.startswith(f"{stem}.csv: 1 times are left out: ")
+    assert why in note
+    assert validate_operators(csv(tmp_path, stem, header, good)).notes == ()
+
+
+def test_reasons_are_counted_over_all_accelerators(tmp_path):
+    rows = ("h100,bf16,1,4096,4096,15", *(f"{gpu},fp3,{m},4096,4096,15" for gpu in ("h100", "a100") for m in (1, 2)))
+    (note,) = validate_operators(csv(tmp_path, "gemm", GEMM, *rows)).notes
+    assert "4 times" in note
+
+
+@pytest.mark.parametrize(("theirs", "ours"), [("bfloat16", "bf16"), ("sq", "int8"), ("int4_wo", "int4"), ("int8_wo", "int8_weight")])
+def test_a_format_may_be_called_as_we_call_it(tmp_path, theirs, ours):
+    one, other = (validate_operators(csv(tmp_path, "gemm", GEMM, f"h100,{name},1,4096,4096,50")).operators[0] for name in (theirs, ours))
+    assert one.cell.number_format == other.cell.number_format == ours
+    assert one.errors == other.errors
+
+
+def test_experts_that_were_all_too_quick_leave_a_note_and_no_curve(tmp_path):
+    with pytest.raises(FitError, match=r"nothing to compare: moe.csv: 1 times are left out: they are quicker than the hardware"):
+        validate_operators(csv(tmp_path, "moe", EXPERTS, "h100,bf16,8,4096,1024,2,8,1,1,balanced,1"))

@@ -12,7 +12,7 @@ from seatrial.cost.formats import plain_peak
 from seatrial.cost.kernels import FloatArray, Peaks, decode_rate, pair_rate, query_bytes
 from seatrial.fit.cell import Cell, Law, measured_sizes, shapes
 from seatrial.fit.sift import Points, possible, typical
-from seatrial.fit.table import Note, Table, by_accelerator, by_format
+from seatrial.fit.table import BFLOAT16, IMPOSSIBLE, Note, Table, by_accelerator, by_format, passing
 
 PROMPT_COLUMNS = ("batch_size", "isl", "num_heads", "num_key_value_heads", "head_dim", "attn_dtype", "kv_cache_dtype", "step")
 DECODE_COLUMNS = ("batch_size", "context_tokens", "num_heads", "num_key_value_heads", "head_dim", "kv_cache_dtype")
@@ -24,29 +24,43 @@ QUERY_KEY, VALUE, RANK, ENTRY = 192, 128, 512, 576  # DeepSeek-V3, whose latent 
 
 
 def prompts(table: Table, note: Note) -> Iterator[Cell]:
-    table = table.where((table["attn_dtype"] == "bfloat16") & (table["kv_cache_dtype"] == "bfloat16") & (table["step"] == 0))
+    table = table.where(_plain(table, "attn_dtype", note))
     for accelerator, own in by_accelerator(table, note):
         points = own.points("batch_size", "isl", "num_heads", "num_key_value_heads", "head_dim")
         dim = points.keys[:, 4]
-        yield from _prompt("prompt_attention", accelerator, points, dim, dim)
+        yield from _prompt("prompt_attention", accelerator, points, dim, dim, note)
 
 
 def latent_prompts(table: Table, note: Note) -> Iterator[Cell]:
-    table = table.where((table["mla_dtype"] == "bfloat16") & (table["kv_cache_dtype"] == "bfloat16") & (table["step"] == 0))
+    table = table.where(_plain(table, "mla_dtype", note))
     for accelerator, own in by_accelerator(table, note):
         points = own.points("batch_size", "isl", "num_heads")
         same = np.ones(len(points.seconds))
-        yield from _prompt("latent_prompt_attention", accelerator, points, QUERY_KEY * same, VALUE * same)
+        yield from _prompt("latent_prompt_attention", accelerator, points, QUERY_KEY * same, VALUE * same, note)
 
 
-def _prompt(operator: str, accelerator: Accelerator, points: Points, query_key: FloatArray, value: FloatArray) -> Iterator[Cell]:
+def _plain(table: Table, dtype: str, note: Note) -> NDArray[np.bool_]:
+    in_bf16 = np.isin(table[dtype], BFLOAT16) & np.isin(table["kv_cache_dtype"], BFLOAT16)
+    return passing(note, {f"{dtype} or kv_cache_dtype is not bfloat16": in_bf16, "the step is not 0": table["step"] == 0})
+
+
+def _prompt(
+    operator: str, accelerator: Accelerator, points: Points, query_key: FloatArray, value: FloatArray, note: Note
+) -> Iterator[Cell]:
     """The keys begin with sequences, their length and the heads."""
     peak, bandwidth = plain_peak(accelerator), accelerator.memory_bandwidth
     batch, length, heads = points.keys.T[:3]
     flops = 2 * heads * (query_key + value) * batch * length * (length + 1) / 2
-    kept = (length >= SHORTEST) & (batch * length <= MOST_PROMPT_TOKENS) & (points.seconds >= flops / peak)
+    kept = passing(
+        note,
+        {
+            f"sequences have fewer than {SHORTEST} tokens": length >= SHORTEST,
+            f"prompts have more than {MOST_PROMPT_TOKENS:,} tokens together": batch * length <= MOST_PROMPT_TOKENS,
+            IMPOSSIBLE: points.seconds >= flops / peak,
+        },
+    )
     points, flops, heads = points.where(kept), flops[kept], heads[kept]
-    streamed = (batch * length)[kept] * query_bytes(heads, query_key[kept], value[kept])
+    streamed = (batch * length)[kept] * query_bytes(heads, query_key[kept], value[kept])  # type: ignore[arg-type]  # arrays do as well
 
     def law(curve: Curve, chosen: NDArray[np.bool_] | None) -> FloatArray:
         assert isinstance(curve, PromptCurve)
@@ -64,7 +78,7 @@ def decodes(table: Table, note: Note) -> Iterator[Cell]:
             batch, context, heads, kv_heads, dim = points.keys.T
             flops = 4 * heads * dim * batch * context
             read = 2 * kv_heads * dim * cache.bytes_per_element * batch * context
-            yield from _decode("decode_attention", accelerator, cache, points, flops, read)
+            yield from _decode("decode_attention", accelerator, cache, points, flops, read, note)
 
 
 def latent_decodes(table: Table, note: Note) -> Iterator[Cell]:
@@ -76,15 +90,21 @@ def latent_decodes(table: Table, note: Note) -> Iterator[Cell]:
             batch, context, heads = points.keys.T
             flops = 2 * heads * (ENTRY + RANK) * batch * context
             read = ENTRY * cache.bytes_per_element * batch * context
-            yield from _decode("latent_decode_attention", accelerator, cache, points, flops, read)
+            yield from _decode("latent_decode_attention", accelerator, cache, points, flops, read, note)
 
 
 def _decode(
-    operator: str, accelerator: Accelerator, cache: NumberFormat, points: Points, flops: FloatArray, read: FloatArray
+    operator: str, accelerator: Accelerator, cache: NumberFormat, points: Points, flops: FloatArray, read: FloatArray, note: Note
 ) -> Iterator[Cell]:
     """The keys begin with sequences, their context and the heads."""
     peaks = Peaks(plain_peak(accelerator), accelerator.memory_bandwidth)
-    kept = (points.keys[:, 1] >= SHORTEST) & possible(points.seconds, flops / peaks.flops, read / peaks.bandwidth, read)
+    kept = passing(
+        note,
+        {
+            f"sequences have fewer than {SHORTEST} tokens": points.keys[:, 1] >= SHORTEST,
+            IMPOSSIBLE: possible(points.seconds, flops / peaks.flops, read / peaks.bandwidth, read),
+        },
+    )
     points, flops, read = points.where(kept), flops[kept], read[kept]
     fitted = typical(points.seconds, flops / peaks.flops, read / peaks.bandwidth)
     rows = points.keys[:, 0] * points.keys[:, 2]

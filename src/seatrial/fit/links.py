@@ -1,6 +1,6 @@
 """Cells of what accelerators tell each other."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,10 +10,11 @@ from seatrial.core.curves import AllReduceCurve, Curve, TransferCurve
 from seatrial.cost.kernels import FloatArray, all_reduce_time, transfer_time
 from seatrial.fit.cell import Cell, measured_sizes, shapes
 from seatrial.fit.sift import Points, one_time_per_point
-from seatrial.fit.table import Note, Table, by_accelerator
+from seatrial.fit.table import SIXTEEN_BITS, Note, Table, by_accelerator, passing
 
 COLLECTIVE_COLUMNS = ("op", "dtype", "num_gpus", "message_elements")
 SEND_COLUMNS = ("op", "num_nodes", "gpus_per_node", "size_kb")
+COLLECTIVES, SENDS, EXCHANGES = ("all_reduce", "all_gather"), ("sendrecv",), ("deepep_normal", "deepep_low_latency")
 EXCHANGE_COLUMNS = ("op", "nodes", "hidden_size", "tokens", "topk", "dispatch_us", "combine_us")
 SHORTEST, LONGEST = 1024, 2**28  # bytes of a message
 MOST_TOKENS = 16384  # that a rank sends in a step
@@ -22,12 +23,14 @@ TRAY, BOARD = 4, 8  # devices of one host: in an NVL72 rack, and elsewhere
 
 def collectives(table: Table, note: Note) -> Iterator[Cell]:
     """Inside a node. `message_elements` counts 16-bit numbers; of an all-gather those that a rank has in the end."""
-    table = table.where(np.isin(table["dtype"], ("half", "bfloat16")))
+    table = table.where(_of_op(table, COLLECTIVES, note))
+    table = table.where(passing(note, {"the dtype is not one of 16 bits": np.isin(table["dtype"], SIXTEEN_BITS)}))
     table = table.with_column("message", 2 * table["message_elements"])
-    for operator in ("all_reduce", "all_gather"):
+    for operator in COLLECTIVES:
         for accelerator, own in by_accelerator(table.where(table["op"] == operator), note):
             points = _least(own.numbers("message", "num_gpus"), own["seconds"])
-            points = points.where((points.keys[:, 0] >= SHORTEST) & (points.keys[:, 0] <= LONGEST))
+            usual = (points.keys[:, 0] >= SHORTEST) & (points.keys[:, 0] <= LONGEST)
+            points = points.where(passing(note, {f"messages have fewer than {SHORTEST:,} or more than {LONGEST:,} bytes": usual}))
             message, ranks = points.keys.T
             if operator == "all_gather":
                 yield from _transfer(operator, accelerator, "scale_up", points, (ranks - 1) / ranks * message, ranks, ranks)
@@ -51,15 +54,15 @@ def _all_reduce(accelerator: Accelerator, points: Points, message: FloatArray, r
 
 def exchanges(table: Table, note: Note) -> Iterator[Cell]:
     """DeepEP: experts' inputs are sent in one byte per number, their outputs in two; across nodes once to each node."""
-    table = table.where(np.isin(table["op"], ("deepep_normal", "deepep_low_latency")))
+    table = table.where(_of_op(table, EXCHANGES, note))
     table = table.with_column("nodes", np.where(table["nodes"] > 0, table["nodes"], 1.0))
     for accelerator, own in by_accelerator(table, note):
         ranks = min(accelerator.devices_per_node, BOARD) if accelerator.devices_per_node <= BOARD else TRAY
         for link, rows in (("scale_up", own.where(own["nodes"] == 1)), ("scale_out", own.where(own["nodes"] > 1))):
             if not len(rows):
                 continue
-            points = _ways(rows)
-            points = points.where(points.keys[:, 0] <= MOST_TOKENS)
+            points = _ways(rows, note)
+            points = points.where(passing(note, {f"a rank sends more than {MOST_TOKENS:,} tokens": points.keys[:, 0] <= MOST_TOKENS}))
             tokens, hidden, chosen, num_nodes, size = points.keys.T
             places = num_nodes if link == "scale_out" else np.full_like(num_nodes, ranks)
             copies = (places - 1) * (1 - (1 - 1 / places) ** chosen)
@@ -68,21 +71,27 @@ def exchanges(table: Table, note: Note) -> Iterator[Cell]:
 
 def sends(table: Table, note: Note) -> Iterator[Cell]:
     """From one device to its neighbour in the node."""
-    table = table.where((table["op"] == "sendrecv") & (table["num_nodes"] == 1) & (table["gpus_per_node"] == 2))
+    table = table.where(_of_op(table, SENDS, note))
+    neighbours = (table["num_nodes"] == 1) & (table["gpus_per_node"] == 2)
+    table = table.where(passing(note, {"they are not between two devices of one node": neighbours}))
     for accelerator, own in by_accelerator(table, note):
         points = _least(own.numbers("size_kb"), own["seconds"])
         size = 1024 * points.keys[:, 0]
         yield from _transfer("point_to_point", accelerator, "scale_up", points, size, np.full_like(size, 2.0), size)
 
 
-def _ways(rows: Table) -> Points:
+def _of_op(table: Table, known: Sequence[str], note: Note) -> NDArray[np.bool_]:
+    return passing(note, {f"the op is not {' or '.join(known)}": np.isin(table["op"], known)})
+
+
+def _ways(rows: Table, note: Note) -> Points:
     """There and back again, as two points; with as many multiprocessors as make it quickest."""
     there, back = (
         (np.column_stack([rows.numbers("tokens", "hidden_size", "topk", "nodes"), np.full(len(rows), size)]), rows[column])
         for column, size in (("dispatch_us", 1.0), ("combine_us", 2.0))
     )
     seconds = np.concatenate([there[1], back[1]]).astype(np.float64) * 1e-6
-    timed = np.isfinite(seconds) & (seconds > 0)
+    timed = passing(note, {"dispatch_us or combine_us is missing or not above 0": np.isfinite(seconds) & (seconds > 0)})
     return _least(np.concatenate([there[0], back[0]])[timed], seconds[timed])
 
 

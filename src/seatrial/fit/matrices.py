@@ -14,7 +14,7 @@ from seatrial.cost.kernels import ExpertsWork, FloatArray, GemmWork, Peaks, expe
 from seatrial.fit.cell import Cell, measured_sizes, shapes
 from seatrial.fit.routing import routed
 from seatrial.fit.sift import Points, not_slower_than, possible, typical
-from seatrial.fit.table import Note, Table, by_accelerator, by_format, without_copies
+from seatrial.fit.table import IMPOSSIBLE, Note, Table, by_accelerator, by_format, passing, without_copies
 
 GEMM_KEYS = ("m", "k", "n")
 GEMM_COLUMNS = ("dtype", *GEMM_KEYS)
@@ -29,10 +29,10 @@ def gemms(table: Table, note: Note) -> Iterator[Cell]:
         for weights, rows in by_format(own, "dtype", note):
             points = rows.points(*GEMM_KEYS)
             plain = plain or points
-            yield from _gemm(accelerator, weights, not_slower_than(points, plain))
+            yield from _gemm(accelerator, weights, not_slower_than(points, plain), note)
 
 
-def _gemm(accelerator: Accelerator, weights: NumberFormat, points: Points) -> Iterator[Cell]:
+def _gemm(accelerator: Accelerator, weights: NumberFormat, points: Points, note: Note) -> Iterator[Cell]:
     rate = compute_rate(weights, accelerator)
     peaks = Peaks(rate.peak_flops, accelerator.memory_bandwidth)
 
@@ -43,7 +43,8 @@ def _gemm(accelerator: Accelerator, weights: NumberFormat, points: Points) -> It
     need = work(points)
     read = need.inputs * need.outputs * need.weight_bytes
     wide = (need.inputs >= SMALLEST) & (need.outputs >= SMALLEST)
-    points = points.where(wide & possible(points.seconds, need.flops / peaks.flops, need.bytes / peaks.bandwidth, read))
+    real = possible(points.seconds, need.flops / peaks.flops, need.bytes / peaks.bandwidth, read)
+    points = points.where(passing(note, {f"the matrix is narrower than {SMALLEST}": wide, IMPOSSIBLE: real}))
     need = work(points)
     fitted = typical(points.seconds, need.flops / peaks.flops, need.bytes / peaks.bandwidth)
 
@@ -60,13 +61,14 @@ def _gemm(accelerator: Accelerator, weights: NumberFormat, points: Points) -> It
 
 def experts(table: Table, note: Note) -> Iterator[Cell]:
     table = table.with_column("alpha", np.array([_alpha(name, table) for name in table["distribution"].tolist()]))
-    table = table.where((table["num_experts"] % table["moe_ep_size"] == 0) & (table["topk"] <= table["num_experts"]))
+    even, enough = table["num_experts"] % table["moe_ep_size"] == 0, table["topk"] <= table["num_experts"]
+    table = table.where(passing(note, {"moe_ep_size does not divide num_experts": even, "topk is above num_experts": enough}))
     for accelerator, own in by_accelerator(without_copies(table, EXPERT_KEYS, note), note):
         plain: Points | None = None
         for weights, rows in by_format(own, "dtype", note):
             points = rows.points(*EXPERT_KEYS)
             plain = plain or points
-            yield from _experts(accelerator, weights, not_slower_than(points, plain))
+            yield from _experts(accelerator, weights, not_slower_than(points, plain), note)
 
 
 def _alpha(distribution: str, table: Table) -> float:
@@ -79,7 +81,7 @@ def _alpha(distribution: str, table: Table) -> float:
     raise FitError(f"{table.file}: the distribution is {distribution!r}; it may be balanced or power_law_ALPHA, like power_law_1.2")
 
 
-def _experts(accelerator: Accelerator, weights: NumberFormat, points: Points) -> Iterator[Cell]:
+def _experts(accelerator: Accelerator, weights: NumberFormat, points: Points, note: Note) -> Iterator[Cell]:
     rate = compute_rate(weights, accelerator)
     peaks = Peaks(rate.peak_flops, accelerator.memory_bandwidth)
 
@@ -91,7 +93,8 @@ def _experts(accelerator: Accelerator, weights: NumberFormat, points: Points) ->
 
     need = work(points)
     read = need.reached * need.size * need.weight_bytes
-    points = points.where(possible(points.seconds, need.flops / peaks.flops, read / peaks.bandwidth, read))
+    real = possible(points.seconds, need.flops / peaks.flops, read / peaks.bandwidth, read)
+    points = points.where(passing(note, {IMPOSSIBLE: real}))
     need = work(points)
     fitted = typical(points.seconds, need.flops / peaks.flops, need.reached * need.size * need.weight_bytes / peaks.bandwidth)
 

@@ -14,7 +14,7 @@ from seatrial.fit.cell import Cell
 from seatrial.fit.least_squares import Fit, bar, fit_cell
 from seatrial.fit.tables import read_cells, tables_in
 
-MOST_SEEN = 0.5  # share of a step's tables that reading takes, for the progress
+FITTING = 0.5  # of a table, for the progress: as long as its cells are being fitted
 FEWEST = 30  # times below which nothing is fitted
 FEWEST_OF = {"point_to_point": 10}  # whose times depend on the size of a message alone
 
@@ -55,7 +55,7 @@ def fit_operators(directory: Path, progress: Callable[[float], None] = lambda sh
             else:
                 what = f"{cell.name} on {cell.accelerator.name}: {len(cell.seconds)} times"
                 notes.append(f"{file.name}: {what} that can be used are too few for a curve, which takes {fewest}")
-            progress((place + MOST_SEEN) / len(files))
+            progress((place + FITTING) / len(files))
         progress((place + 1) / len(files))
     if not fits:
         raise FitError(f"the tables in {directory} hold nothing that can be fitted{': ' + '; '.join(notes) if notes else ''}")

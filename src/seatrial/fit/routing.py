@@ -13,7 +13,7 @@ def routed(
 ) -> tuple[FloatArray, FloatArray]:
     """Experts reached and rows computed on the fullest of `ranks`; `alpha` 0 means evenly dealt."""
     columns = np.stack([tokens, chosen, num_experts, ranks, alpha], axis=1)
-    found = np.array([_routed(int(m), int(k), int(e), int(r), float(a)) for m, k, e, r, a in columns.tolist()])
+    found = np.array([_routed(int(m), int(k), int(e), int(r), float(a)) for m, k, e, r, a in columns.tolist()]).reshape(-1, 2)
     return found[:, 0], found[:, 1]
 
 

@@ -1,6 +1,6 @@
 """A file of measured operator times, read and split by accelerator and number format."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,10 @@ from seatrial.core.model import FORMATS, NumberFormat
 from seatrial.cost.kernels import FloatArray
 from seatrial.fit.sift import Points, copies, one_time_per_point
 
-Note = Callable[[str], None]
+Note = Callable[[str, int], None]
+"""Hears why times are left out, and how many."""
+
+IMPOSSIBLE = "they are quicker than the hardware, or may have found their operands in a cache"
 
 WIDE_MXFP4, NARROW_MXFP4 = "w4a16_mxfp4", "w4a8_mxfp4_mxfp8"
 NUMBER_FORMATS = {
@@ -32,10 +35,12 @@ NUMBER_FORMATS = {
     "sq": "int8",
     WIDE_MXFP4: "mxfp4",
     NARROW_MXFP4: "mxfp4",
-    **{name: name for name in ("bf16", "fp16", "int8_weight", "int4", "int8", "mxfp4")},
 }
-"""What tables call them, and what we do."""
+NUMBER_FORMATS |= {ours: ours for ours in NUMBER_FORMATS.values()}
+"""What tables call our formats, which they may call as we do."""
 
+BFLOAT16 = [name for name, ours in NUMBER_FORMATS.items() if ours == "bf16"]
+SIXTEEN_BITS = [*(name for name, ours in NUMBER_FORMATS.items() if ours in ("bf16", "fp16")), "half"]
 
 SUFFIXES = (".parquet", ".csv")
 WORDS = ("gpu", "backend", "dtype", "distribution", "attn_dtype", "kv_cache_dtype", "mla_dtype", "op")
@@ -84,9 +89,18 @@ def read_table(file: Path, columns: Sequence[str], note: Note) -> Table:
     for name in numbers:
         if name not in MAY_BE_MISSING:
             good &= np.isfinite(numbers[name]) & (numbers[name] > 0)
-    if not good.all():
-        note(f"{file.name}: {int((~good).sum()):,} rows have a number that is missing or not above 0, so they are left out")
+    good = passing(note, {"a number is missing or not above 0": good})
     return Table(file, {**words, **numbers, "seconds": numbers["latency_us"] * 1e-6}).where(good)
+
+
+def passing(note: Note, tests: Mapping[str, NDArray[np.bool_]]) -> NDArray[np.bool_]:
+    """What passes all tests. What does not is noted once, for the first that it fails."""
+    kept = np.ones_like(next(iter(tests.values())))
+    for why, passed in tests.items():
+        if num_failed := int((kept & ~passed).sum()):
+            note(why, num_failed)
+        kept &= passed
+    return kept
 
 
 def _content(file: Path) -> pa.Table:
@@ -109,17 +123,17 @@ def by_accelerator(table: Table, note: Note) -> Iterator[tuple[Accelerator, Tabl
         try:
             yield load_accelerator(gpu), rows
         except CatalogError:
-            note(f"{table.file.name}: the catalogue has no accelerator {gpu!r}, so its {len(rows):,} rows are left out")
+            note(f"the catalogue has no accelerator {gpu!r}", len(rows))
 
 
 def by_format(table: Table, column: str, note: Note) -> Iterator[tuple[NumberFormat, Table]]:
     """The plain format first, then the others. Where mxfp4 was multiplied with 8-bit activations too, those are the times of an engine."""
     if NARROW_MXFP4 in set(table[column].tolist()):
-        table = table.where(table[column] != WIDE_MXFP4)
-    names = {name: NUMBER_FORMATS[name] for name in sorted(set(table[column].tolist())) if name in NUMBER_FORMATS}
-    for name in sorted(set(table[column].tolist()) - set(names)):
-        count = int((table[column] == name).sum())
-        note(f"{table.file.name}: {count:,} rows have {column} {name!r} and are left out; it may be {', '.join(NUMBER_FORMATS)}")
+        table = table.where(passing(note, {"mxfp4 was multiplied with 8-bit activations too": table[column] != WIDE_MXFP4}))
+    known = ", ".join(NUMBER_FORMATS)
+    for strange in sorted(set(table[column].tolist()) - set(NUMBER_FORMATS)):
+        table = table.where(passing(note, {f"{column} is {strange!r}; it may be {known}": table[column] != strange}))
+    names = {name: NUMBER_FORMATS[name] for name in sorted(set(table[column].tolist()))}
     for ours in sorted(set(names.values()), key=lambda name: (name != "bf16", name)):
         yield FORMATS[ours], table.where(np.isin(table[column], [name for name in names if names[name] == ours]))
 
@@ -137,6 +151,6 @@ def without_copies(table: Table, keys: Sequence[str], note: Note) -> Table:
         for place, gpu in enumerate(gpus):
             for earlier in gpus[:place]:
                 if copies(of[gpu].numbers(*keys), of[gpu]["seconds"], of[earlier].numbers(*keys), of[earlier]["seconds"]):
-                    note(f"{table.file.name}: the {backend} times of {gpu} are a copy of {earlier}'s, so they are left out")
-                    kept &= ~(mine & (table["gpu"] == gpu))
+                    copied = mine & (table["gpu"] == gpu)
+                    kept &= passing(note, {f"the {backend} times of {gpu} are a copy of {earlier}'s": ~copied | ~kept})
     return table.where(kept)

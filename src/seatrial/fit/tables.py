@@ -1,5 +1,6 @@
 """A directory of measured operator times, as cells. docs/cost.md has the columns of each table."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -37,6 +38,14 @@ def tables_in(directory: Path) -> list[Path]:
     return found
 
 
-def read_cells(file: Path, note: Note) -> Iterator[Cell]:
+def read_cells(file: Path, tell: Callable[[str], None]) -> Iterator[Cell]:
+    """`tell` hears in the end which times are in no cell: how many for each reason."""
     columns, cells = READERS[file.stem]
-    return cells(read_table(file, columns, note), note)
+    left_out = Counter[str]()
+
+    def note(why: str, num_times: int) -> None:
+        left_out[why] += num_times
+
+    yield from cells(read_table(file, columns, note), note)
+    for why, num_times in left_out.items():
+        tell(f"{file.name}: {num_times:,} times are left out: {why}")
