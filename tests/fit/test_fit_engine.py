@@ -1,21 +1,24 @@
 """Fitting a profile to runs: what runs were made with is found again, and left-out runs are predicted from the others."""
 
+import tomllib
 from dataclasses import replace
-from math import expm1, log
+from math import exp, expm1, log
 
 import pytest
 
 from seatrial.catalog import load_engine, read_engine
 from seatrial.core.errors import FitError
-from seatrial.fit.cross_validation import cross_validate, is_of
-from seatrial.fit.engine import Round, badness, fit_engine, runs, without
+from seatrial.fit.cross_validation import cross_validate, left_out_rows
+from seatrial.fit.engine import EngineFit, Round, badness, fit_engine, runs, without
 from seatrial.fit.engine_file import write_engine
 from seatrial.fit.knobs import KNOBS, knobs_for, start_values, turned
-from seatrial.fit.rows import KIN, SPREADS, Row, weights
+from seatrial.fit.rows import KIN, SPREADS, STEP, Of, Row, weights
 from seatrial.fit.slopes import cost_of
+from seatrial.fit.toml import quoted
 from seatrial.validate.experiment import prepare
 from seatrial.validate.point import Point
 from seatrial.validate.predict import predict
+from seatrial.validate.sweep import Journal, read_lines
 
 TRUTH = {"gemm_scale": 1.15, "per_step": 1e-3, "before_request": 12e-3}
 
@@ -54,7 +57,7 @@ def fitted():
     with runs(prepared.experiments, points, knobs, "vllm-0.15") as measured:
         start = start_values(knobs, {"": load_engine("vllm-0.15")})
         found = fit_engine(measured, start, 5, quietly)
-        yield found, cross_validate(found, measured, prepared.systems, quietly)
+        yield found, cross_validate(found, measured, quietly)
 
 
 def test_the_numbers_that_runs_were_made_with_are_found_again(fitted):
@@ -63,13 +66,46 @@ def test_the_numbers_that_runs_were_made_with_are_found_again(fitted):
     assert max(abs(row.error) for row in found.rows if row.metric == "tpot_mean") < 0.01
 
 
+def test_a_step_that_made_it_worse_is_halved():
+    """A figure that follows its knob three times as much as its slope says: the whole step goes too far."""
+    (knob,) = (each._replace(spread=100.0) for each in knobs_for([], ["gemm_scale"]))
+
+    class Steep:
+        knobs, failed = (knob,), {}
+
+        def rows(self, values, progress):
+            return [Row("p", Of("m on 1 x g", "m", "g"), "tpot_mean", 3 * log(values[knob]) - 0.03, (1.0,))]
+
+    first, second, third, best = fit_engine(Steep(), {knob: 1.0}, 3, quietly).rounds
+    assert badness(second) > badness(first) > badness(third)
+    assert third.values[knob] == pytest.approx((first.values[knob] * second.values[knob]) ** 0.5)
+    assert best == third
+
+
+@pytest.mark.parametrize(
+    ("name", "metric"),
+    [("gemm_scale", "tpot_mean"), ("per_step", "tpot_mean"), ("gemm_scale", "ttft_mean"), ("before_request", "ttft_mean")],
+)
+def test_slopes_say_what_a_second_simulation_has(name, metric):
+    points = [point for point in measured_points() if point.point_id.endswith("llama-3.1-8b/h100_sxm/6")]
+    (knob,) = knobs_for([], [name])
+    now = TRUTH[name]
+    with runs(prepare(points).experiments, points, (knob,), "vllm-0.15") as measured:
+        before, after = ({row.metric: row for row in measured.rows({knob: value}, quietly)} for value in (now, 1.05 * now))
+    assert before[metric].slopes[0] > 0.05
+    assert after[metric].error - before[metric].error == pytest.approx(before[metric].slopes[0] * log(1.05), rel=0.3)
+
+
 def test_two_steps_along_the_slopes_are_most_of_the_way(fitted):
     found, _ = fitted
     first, third = found.rounds[0], found.rounds[2]
-    knob = next(knob for knob in found.knobs if knob.name == "before_request")
-    outside = [row for row in first.rows if row.metric == "tpot_mean"]
-    assert all(row.slopes[found.knobs.index(knob)] == 0 for row in outside)  # what lies before the engine slows no token
     assert badness(third) < badness(first) / 20
+
+
+def test_what_lies_before_the_engine_slows_no_token(fitted):
+    found, _ = fitted
+    place = [knob.name for knob in found.knobs].index("before_request")
+    assert {row.slopes[place] for row in found.rows if row.metric == "tpot_mean"} == {0}
 
 
 def test_left_out_runs_are_predicted_from_the_others(fitted):
@@ -112,11 +148,11 @@ def test_a_number_of_one_architecture_takes_the_place_of_the_plain_one():
 
 def test_many_runs_of_one_model_on_one_machine_say_little_more_than_a_few():
     def worth(number):
-        return sum(weight**2 for weight in weights([Row("", "a model", "tpot_mean", 0.0, ())] * number))
+        return sum(weight**2 for weight in weights([Row("", Of("a model on 1 x gpu", "a model", "gpu"), "tpot_mean", 0.0, ())] * number))
 
     assert worth(1) == pytest.approx(0.8)  # errors of 3 % of its own and 1.5 % in common
     assert worth(1) < worth(4) < worth(1000) < (SPREADS["tpot_mean"] / KIN) ** 2
-    one_each = [Row("", f"model {number}", "tpot_mean", 0.0, ()) for number in range(4)]
+    one_each = [Row("", Of(f"model {number} on 1 x gpu", f"model {number}", "gpu"), "tpot_mean", 0.0, ()) for number in range(4)]
     assert sum(weight**2 for weight in weights(one_each)) == pytest.approx(4 * worth(1))
 
 
@@ -142,28 +178,63 @@ def test_an_offline_batch_tells_by_its_throughput():
     assert slower.error - row.error == pytest.approx(row.slopes[0] * log(1.02), rel=0.3)
 
 
-def test_a_number_that_is_asked_for_twice_is_fitted_once():
-    assert len(knobs_for([], ["gemm_scale", "gemm_scale"])) == 1
-
-
-def test_a_figure_that_was_measured_as_nothing_is_not_fitted():
+def test_a_figure_that_was_measured_as_0_is_no_row_of_a_fit():
     point = measured_points()[0]
-    unmeasured = replace(point, measured={**point.measured, "ttft_mean": 0.0})
     (knob,) = knobs_for([], ["gemm_scale"])
-    with runs(prepare([unmeasured]).experiments, [unmeasured], (knob,), "vllm-0.15") as measured:
-        rows = measured.rows({knob: 1.0}, quietly)
-    assert {row.metric for row in rows} == {"ttft_p90", "tpot_mean"}
+    spoiled = replace(point, measured={**point.measured, "ttft_mean": 0.0})
+    with runs(prepare([spoiled]).experiments, [spoiled], (knob,), "vllm-0.15") as measured:
+        assert {row.metric for row in measured.rows({knob: 1.0}, quietly)} == {"tpot_mean", "ttft_p90"}
 
 
-def test_a_source_may_have_any_letters(fitted, tmp_path):
-    source = 'our "bench"\nof the \\ north'
-    write_engine(fitted[0], load_engine("vllm-0.15"), tmp_path / "mine.toml", source, "2026-11")
-    assert read_engine(tmp_path / "mine.toml").sources["gemm_scale"].source.startswith(source)
+def test_a_number_that_is_named_twice_is_fitted_once():
+    assert knobs_for(["Hopper"], ["gemm_scale", "per_step", "gemm_scale"]) == knobs_for(["Hopper"], ["gemm_scale", "per_step"])
+    assert len(knobs_for(["Hopper"], ["attention_memory", "on.Hopper.attention_memory"])) == 1
 
 
-def test_steps_are_left_out_with_their_own_model_and_accelerator():
-    kind = "decode steps of llama-2-70b on 4 x l40s"
-    assert is_of(kind, "llama-2-70b")
-    assert is_of(kind, "l40s")
-    assert not is_of(kind, "l4")
-    assert not is_of(kind, "llama-2-7b")
+def test_a_number_that_is_like_none_is_told_all_that_there_are():
+    with pytest.raises(FitError, match=r"'zzz'.*known are all_reduce_fixed, attention_fixed, .*, unpacking_scale$"):
+        knobs_for(["Hopper"], ["zzz"])
+
+
+@pytest.mark.parametrize("text", ["two\nlines, a\ttab", 'a "quote" and a \\', "a bell \a and a DEL \x7f", "Grüße, 東京"])
+def test_any_text_is_read_back_as_it_was_written(text):
+    assert tomllib.loads(f"text = {quoted(text)}") == {"text": text}
+
+
+def test_steps_are_left_out_with_their_own_accelerator_and_no_other():
+    """`l4` is in `l40s`, and a model's name in that of a larger one."""
+    on = {"l4": Of("decode steps of m on 1 x l4", "m", "l4"), "l40s": Of("decode steps of m on 1 x l40s", "m", "l40s")}
+    (knob,) = knobs_for([], ["gemm_scale"])
+    rows = [Row(gpu, of._replace(kind=gpu), "tpot_mean", 0.0, (1.0,)) for gpu, of in on.items()]
+    steps = [Row(of.kind, of, STEP, 0.1 if gpu == "l40s" else -0.1, (1.0,)) for gpu, of in on.items()]
+
+    asked = []
+
+    class Measured:
+        def rows(self, values, progress, only):
+            asked.append(values[knob])
+            return rows + steps
+
+    fit = EngineFit((knob,), [Round({knob: 1.0}, rows + steps)], {knob: 0.1}, {})
+    left_out_rows(fit, Measured(), "gpu", "l4", quietly)
+    assert asked[0] == without(Round({knob: 1.0}, [rows[1], steps[1]]), set())[knob] < 1
+
+
+def test_clients_give_up_in_a_fit_when_they_do_in_a_validation():
+    how = {"stage_durations_s": "[20]", "input_mean": 2000.0, "output_mean": 100.0, "engine": "vLLM", "engine_version": "0.15", "tp": 1.0}
+    point = Point("p", "llama-3.1-8b", "h100_sxm", {"ttft_mean": 1.0}, stage_rates_rps="[30]", client_timeout_s=12.0, **how)
+    prepared = prepare([point])
+    (knob,) = knobs_for([], ["gemm_scale"])
+    now = load_engine("vllm-0.15", "Hopper").gemm_scale
+    with runs(prepared.experiments, [point], (knob,), "vllm-0.15") as measured:
+        (row,) = measured.rows({knob: now}, quietly)
+    assert exp(row.error) == pytest.approx(predict(prepared.experiments)["p"].figures["ttft_mean"])
+
+
+def test_a_journal_that_is_no_text_is_started_afresh(tmp_path):
+    file = tmp_path / "finished.jsonl"
+    file.write_bytes(b"\xff\xfe not ours\n")
+    journal = Journal(file)
+    journal.close()
+    assert journal.predictions == {}
+    assert len(read_lines(file)) == 1

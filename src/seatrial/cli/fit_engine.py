@@ -9,18 +9,19 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from seatrial.catalog import load_engine, profile_name
+from seatrial.catalog import load_engine
 from seatrial.cli.fit_flags import Date, dated
 from seatrial.cli.flags import Json
 from seatrial.cli.output import note, print_json, progress, show
 from seatrial.cli.scenario_flags import Count
 from seatrial.cli.validate import Mapping, Requests, Seed, Steps, Where, places
 from seatrial.core.errors import FitError
-from seatrial.fit.cross_validation import LEFT_OUT, CrossValidation, cross_validate
+from seatrial.fit.cross_validation import CrossValidation, cross_validate, left_out_names
 from seatrial.fit.engine import EngineFit, fit_engine, runs
-from seatrial.fit.engine_file import as_plain, write_engine
+from seatrial.fit.engine_file import as_plain, check_writable, write_engine, writing
 from seatrial.fit.knobs import knobs_for, start_values
-from seatrial.fit.rows import STEP, Row
+from seatrial.fit.rows import SPREADS, STEP, Row
+from seatrial.fit.toml import write_whole
 from seatrial.validate.accuracy import error_of
 from seatrial.validate.experiment import prepare
 from seatrial.validate.names import read_names
@@ -55,10 +56,15 @@ def engine(
         raise FitError(f"--out cannot be {out}; a profile is a .toml file, like mine.toml")
     if base.endswith(".toml"):
         raise FitError(f"--base cannot be {base}; give a profile that ships (see catalog engines), whose name the new file can say")
+    if out is not None:
+        check_writable(out)
+    named = load_engine(base).name
     asked = chosen(read_points(points), where, None)
     prepared = prepare(asked, names=read_names(mapping), requests=places(points, requests), must_find=requests is not None, seed=seed)
     for name, count in counted([skipped.reason for skipped in prepared.skipped]).items():
         note(f"{count} points are left out: {name}")
+    if zeros := sum(point.measured.get(metric, 1) <= 0 for point in asked for metric in SPREADS if point.point_id in prepared.systems):
+        note(f"{zeros} measured figures are left out: they are not above 0")
     setups = [setup_of(experiment.system) for experiment in prepared.experiments]
     if not setups:
         raise FitError(f"none of the {len(asked)} points of {points} can be simulated; `seatrial validate` says why of each")
@@ -70,9 +76,9 @@ def engine(
     with runs(prepared.experiments, asked, knobs, base, steps=known_steps, jobs=jobs or os.cpu_count() or 1) as measured:
         with progress("fitting", effort * rounds) as bar:
             found = fit_engine(measured, start, rounds, adding(bar))
-        num_groups = sum(len({key(each.system) for each in prepared.experiments}) for key in LEFT_OUT.values())
-        with progress("leaving out", effort * num_groups) as bar:
-            validation = cross_validate(found, measured, prepared.systems, adding(bar))
+        num_left_out = sum(map(len, left_out_names(found.rows).values()))
+        with progress("leaving out", effort * num_left_out) as bar:
+            validation = cross_validate(found, measured, adding(bar))
     for point_id, reason in found.failed.items():
         note(f"{point_id} is left out: {reason}")
     figures = as_dict(found, validation)
@@ -80,14 +86,15 @@ def engine(
         written = source or f"measured runs in {points.name}"
         write_engine(found, load_engine(base), out, written, when)
         beside = out.with_suffix(".cross_validation.json")
-        beside.write_text(json_text.dumps(figures["left_out"], indent=2) + "\n", encoding="utf-8")
+        with writing(beside):
+            write_whole(beside, json_text.dumps(figures["left_out"], indent=2) + "\n")
         note(f"the profile is {out}, its cross-validation {beside}")
     if json:
         print_json(figures)
         return
     from seatrial.report.engine_fit_report import engine_fit_report  # brings rich, which --json need not wait for
 
-    show(profile_name(base), *engine_fit_report(figures))
+    show(named, *engine_fit_report(figures))
 
 
 def adding(bar: Callable[[float], None]) -> Callable[[float], None]:

@@ -16,7 +16,7 @@ from seatrial.core.engine_profile import EngineProfile
 from seatrial.core.errors import FitError, SeatrialError
 from seatrial.cost.run import typical_steps
 from seatrial.fit.knobs import Knob, Values, turned
-from seatrial.fit.rows import OFFLINE, ONLINE, SPREADS, Row, weights
+from seatrial.fit.rows import OFFLINE, ONLINE, SPREADS, Of, Row, weights
 from seatrial.fit.slopes import NUDGE, Pace, Standing, cost_of, pace, slopes, standing
 from seatrial.fit.step_rows import step_rows
 from seatrial.trial.setup import ReplicaSetup
@@ -137,14 +137,15 @@ def rows_of(
         return str(reason)
     run = standing(cost, typical_steps(seen.totals), is_open=isinstance(experiment.traffic, Stages | Recorded))
     paces = [nudged_pace(setup, profile, knob, values, run) for knob in knobs]
-    rows, kind = [], system_text(experiment.system)
+    rows, system = [], experiment.system
+    of = Of(system_text(system), system.model_text, system.pool.accelerator)
     for point_id, reading in readings:
         figures = OFFLINE if isinstance(experiment.traffic, Burst) else ONLINE
-        known = [metric for metric in figures if measured[point_id].get(metric, 0.0) > 0 and reading[metric] > 0]
+        known = [metric for metric in figures if measured[point_id].get(metric, 0) > 0 and reading[metric] > 0]  # 0 has no logarithm
         follow = [slopes(run, then, reading["ttft_mean"]) for then in paces]
         for metric in known:
             of_metric = tuple(each.of(metric) for each in follow)
-            rows.append(Row(point_id, kind, metric, log(reading[metric] / measured[point_id][metric]), of_metric))
+            rows.append(Row(point_id, of, metric, log(reading[metric] / measured[point_id][metric]), of_metric))
     return rows
 
 
@@ -184,7 +185,7 @@ def badness(tried: Round) -> float:
 
 def step_from(tried: Round) -> Matrix:
     """The change of the knobs' logarithms that the slopes promise the least badness for."""
-    rows, errors = system(tried)
+    rows, errors = equations(tried)
     step = np.linalg.lstsq(rows, errors, rcond=None)[0]
     # shortened as a whole: numbers that stand in for another only do so together
     return np.asarray(step) * min(1.0, LONGEST_STEP / max(float(np.abs(step).max()), 1e-12))
@@ -194,8 +195,8 @@ def moved(tried: Round, step: Matrix) -> dict[Knob, float]:
     return {knob: min(value * exp(change), knob.most) for (knob, value), change in zip(tried.values.items(), step.tolist())}
 
 
-def system(tried: Round) -> tuple[Matrix, Matrix]:
-    """The linear equations of a round, each in units of its spread: figures first, beliefs last."""
+def equations(tried: Round) -> tuple[Matrix, Matrix]:
+    """Those of a round, which are linear, each in units of its spread: figures first, beliefs last."""
     spreads: Matrix = np.array([SPREADS[row.metric] for row in tried.rows])
     errors = np.array([row.error for row in tried.rows]) / spreads
     trust: Matrix = np.array(weights(tried.rows)) / np.sqrt(1 + (errors / ODD) ** 2)
@@ -206,7 +207,7 @@ def system(tried: Round) -> tuple[Matrix, Matrix]:
 
 
 def standard_errors(tried: Round) -> dict[Knob, float]:
-    rows, _ = system(tried)
+    rows, _ = equations(tried)
     covariance = np.linalg.inv(rows.T @ rows)
     return dict(zip(tried.values, np.sqrt(np.diag(covariance)).tolist()))
 

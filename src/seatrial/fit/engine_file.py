@@ -1,7 +1,10 @@
 """Writes a fitted engine profile as the data file of the catalogue, over the profile that it was fitted from."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from errno import EISDIR
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from seatrial.core.engine_profile import EngineProfile
 from seatrial.core.errors import FitError
@@ -14,11 +17,25 @@ HEADER = "# Fitted by `seatrial fit engine`; docs/catalog.md explains the keys. 
 
 def write_engine(fit: EngineFit, base: EngineProfile, file: Path, source: str, date: str) -> None:
     """All that is not fitted is the base's."""
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
+    with writing(file):
         write_whole(file, engine_text(fit, base.name, source, date))
+
+
+def check_writable(file: Path) -> None:
+    """Refuse, before a long fit, what cannot be written after it."""
+    with writing(file):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if file.is_dir():
+            raise IsADirectoryError(EISDIR, "it is a directory")
+        TemporaryFile(dir=file.parent).close()
+
+
+@contextmanager
+def writing(file: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as problem:
-        raise FitError(f"cannot write the profile {file}: {problem.strerror or problem}") from problem
+        raise FitError(f"cannot write {file}: {problem.strerror or problem}") from problem
 
 
 def engine_text(fit: EngineFit, base: str, source: str, date: str) -> str:

@@ -72,9 +72,14 @@ def knobs_for(architectures: Sequence[str], names: Sequence[str] | None = None) 
         prefix, _, number = name.rpartition(".")
         alike = [knob for knob in known if knob.name == number]
         if not alike or (prefix and prefix.removeprefix("on.") not in architectures):
-            raise FitError(f"no number of a profile is called {name!r}, or none that is fitted; {nearest(name, {k.name for k in known})}")
+            numbers = sorted({knob.name for knob in known})
+            close = nearest(number, numbers)
+            raise FitError(
+                f"no number of a profile is called {name!r}, or none that is fitted here; "
+                f"{close if close.startswith('did you mean') else 'known are ' + ', '.join(numbers)}"
+            )
         found += [alike[0]._replace(architecture=prefix.removeprefix("on."))] if prefix else alike
-    return tuple(found)
+    return tuple(dict.fromkeys(found))  # one that is named twice is fitted once
 
 
 def start_values(knobs: Sequence[Knob], profiles: Mapping[str, EngineProfile]) -> dict[Knob, float]:

@@ -18,14 +18,19 @@ KIN = 0.015
 """How far off a good profile may be in all runs of one model on the same accelerators alike: more such runs say little more."""
 
 
-class Row(NamedTuple):
-    """A figure of a point, or of a kind of step: the logarithm of predicted over measured, and how that follows each knob.
+class Of(NamedTuple):
+    """What a row is about. Rows of one `kind` are of the same model on the same accelerators (and, if they are steps, the same phase)."""
 
-    Rows of one `kind` are of the same model on the same accelerators.
-    """
+    kind: str
+    model: str
+    gpu: str
+
+
+class Row(NamedTuple):
+    """A figure of a point, or of a kind of step: the logarithm of predicted over measured, and how that follows each knob."""
 
     point_id: str
-    kind: str
+    of: Of
     metric: str
     error: float
     slopes: tuple[float, ...]
@@ -33,5 +38,5 @@ class Row(NamedTuple):
 
 def weights(rows: Sequence[Row]) -> list[float]:
     """Of each row: `n` of a kind, with errors of their own (`SPREADS`) and one in common, are worth `n / (1 + n KIN^2 / SPREAD^2)`."""
-    counts = Counter((row.kind, row.metric) for row in rows)
-    return [1 / sqrt(1 + counts[row.kind, row.metric] * (KIN / SPREADS[row.metric]) ** 2) for row in rows]
+    counts = Counter((row.of, row.metric) for row in rows)
+    return [1 / sqrt(1 + counts[row.of, row.metric] * (KIN / SPREADS[row.metric]) ** 2) for row in rows]

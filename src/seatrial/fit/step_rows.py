@@ -8,7 +8,7 @@ from statistics import median
 from seatrial.catalog import load_engine
 from seatrial.core.engine_profile import EngineProfile
 from seatrial.fit.knobs import Knob, Values, turned
-from seatrial.fit.rows import STEP, Row
+from seatrial.fit.rows import STEP, Of, Row
 from seatrial.fit.slopes import NUDGE, cost_of
 from seatrial.trial.setup import ReplicaCost, ReplicaSetup
 from seatrial.validate.steps import MeasuredStep, system_text, validate_steps
@@ -27,16 +27,16 @@ def step_rows(steps: Sequence[MeasuredStep], engines: frozenset[str], knobs: Seq
     follow = [times(steps, under({**values, knob: values[knob] * (1 + NUDGE)})) for knob in knobs]
     rows = []
     for kind, pairs in now.items():
-        engine, name = kind
+        engine, of = kind
         if engine not in engines:
             continue
         predicted = [pair[0] for pair in pairs]
         slopes = [median(log(then / before) for (then, _), before in zip(nudged[kind], predicted)) / log(1 + NUDGE) for nudged in follow]
-        rows.append(Row(name, name, STEP, median(log(ours / theirs) for ours, theirs in pairs), tuple(slopes)))
+        rows.append(Row(of.kind, of, STEP, median(log(ours / theirs) for ours, theirs in pairs), tuple(slopes)))
     return rows
 
 
-def times(steps: Sequence[MeasuredStep], profile: Turned) -> dict[tuple[str, str], list[tuple[float, float]]]:
+def times(steps: Sequence[MeasuredStep], profile: Turned) -> dict[tuple[str, Of], list[tuple[float, float]]]:
     """Predicted and measured seconds, by engine and kind of step."""
 
     def cost(setup: ReplicaSetup, system: System) -> ReplicaCost:
@@ -45,6 +45,7 @@ def times(steps: Sequence[MeasuredStep], profile: Turned) -> dict[tuple[str, str
     found = defaultdict(list)
     for compared in validate_steps(steps, cost=cost).steps:
         if compared.step_time.actual > 0:
-            name = f"{compared.step.phase} steps of {system_text(compared.system)}"
-            found[compared.system.engine, name].append((compared.step_time.predicted, compared.step_time.actual))
+            system = compared.system
+            of = Of(f"{compared.step.phase} steps of {system_text(system)}", system.model_text, system.pool.accelerator)
+            found[system.engine, of].append((compared.step_time.predicted, compared.step_time.actual))
     return dict(found)

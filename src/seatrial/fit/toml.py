@@ -5,7 +5,7 @@ from pathlib import Path
 
 
 def quoted(text: str) -> str:
-    """As a string of TOML."""
+    """As a string of TOML, which escapes as JSON does, and DEL as well."""
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
