@@ -3,6 +3,7 @@
 import pytest
 
 from seatrial.core.errors import PointsError
+from seatrial.validate import prepare
 from seatrial.validate.points import read_points, unknown_columns
 from seatrial.validate.validation import chosen
 
@@ -13,18 +14,23 @@ def test_figures_come_in_seconds_and_what_is_empty_is_not_there(write_points):
     assert (point.concurrency, point.max_num_seqs, point.stage) == (4, None, "summary")
 
 
+def test_a_row_without_a_point_id_is_refused(write_points):
+    with pytest.raises(PointsError, match="row 1: point_id is empty"):
+        read_points(write_points({"point_id": " "}))
+
+
 @pytest.mark.parametrize(
-    ("row", "complaint"),
+    ("row", "fault"),
     [
-        ({"ttft_mean_ms": "fast"}, r"row 1: ttft_mean_ms is 'fast'; it must be a number"),
-        ({"tp": "-1"}, r"row 1: tp is '-1'"),
-        ({"tpot_mean_ms": "nan"}, r"row 1: tpot_mean_ms is 'nan'"),
-        ({"point_id": " "}, r"row 1: point_id is empty"),
+        ({"ttft_mean_ms": "fast"}, "ttft_mean_ms is 'fast'; it must be a number, 0 or more, or empty"),
+        ({"tp": "-1"}, "tp is '-1'; it must be a number, 0 or more, or empty"),
+        ({"tpot_mean_ms": " nan"}, "tpot_mean_ms is 'nan'; it must be a number, 0 or more, or empty"),
     ],
 )
-def test_a_cell_that_cannot_be_is_refused_with_its_row(write_points, row, complaint):
-    with pytest.raises(PointsError, match=complaint):
-        read_points(write_points(row))
+def test_a_cell_that_cannot_be_is_a_reason_to_skip_its_point_alone(write_points, row, fault):
+    points = read_points(write_points(row, {"point_id": "b"}))
+    assert [point.fault for point in points] == [fault, ""]
+    assert [(skipped.point_id, skipped.reason) for skipped in prepare(points).skipped] == [("a#summary", fault)]
 
 
 def test_a_point_that_is_there_twice_is_refused(write_points):

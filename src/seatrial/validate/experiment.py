@@ -72,6 +72,8 @@ def prepare(
     for point in points:
         answers = Answers(point, read_assumptions())
         try:
+            if point.fault:
+                raise SeatrialError(point.fault)
             system = system_of(point, names, answers)
             traffic = traffic_of(point, answers, tuple(requests), must_find=must_find)
             if tells_prefixes(traffic) and on_or_off(point.prefix_caching) is not False:

@@ -36,7 +36,8 @@ METRICS: Mapping[str, Column] = MappingProxyType(
 class Point:
     """A row of a points file, by its columns; what it leaves empty is "" or None. docs/validate.md says what each column means.
 
-    `measured` has the row's figures under the names of `METRICS`, in seconds or per second.
+    `measured` has the row's figures under the names of `METRICS`, in seconds or per second. `fault` says which cell is no number, if one
+    is: such a point is not simulated.
     """
 
     point_id: str
@@ -91,8 +92,9 @@ class Point:
     saturated: str = ""
     duplicate_of: str = ""
     notes: str = ""
+    fault: str = ""
 
 
 REQUIRED = ("point_id", "model", "gpu")
-TEXTS = tuple(field.name for field in fields(Point) if field.type is str)
+TEXTS = tuple(field.name for field in fields(Point) if field.type is str and field.name != "fault")
 NUMBERS = tuple(field.name for field in fields(Point) if field.type == float | None)

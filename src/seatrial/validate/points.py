@@ -20,7 +20,10 @@ NOT_READ = frozenset(
 
 
 def read_points(file: Path) -> list[Point]:
-    """All points of a file, in its order. A PointsError says what is wrong with the first row or column that is."""
+    """All points of a file, in its order. A PointsError says what is wrong with the file or with what its points are called.
+
+    A cell that is no number is a fault of its point alone.
+    """
     columns, rows = read_csv(file)
     check_columns(file, columns)
     if not rows:
@@ -76,21 +79,32 @@ def to_point(file: Path, number: int, row: Row) -> Point:
         if not row[name].strip() and name == "point_id":
             raise PointsError(f"{file}, row {number}: {name} is empty; every point needs one")
     texts = {name: row[name].strip() for name in TEXTS if row.get(name, "").strip()}
-    numbers = {name: to_number(file, number, name, row[name]) for name in NUMBERS if row.get(name, "").strip()}
-    measured = {
-        metric: to_number(file, number, column.name, row[column.name]) * column.factor
-        for metric, column in METRICS.items()
-        if row.get(column.name, "").strip()
-    }
+    cells = {name: row[name].strip() for name in (*NUMBERS, *MEASURED) if row.get(name, "").strip()}
+    known = {name: value for name, text in cells.items() if (value := possible(text)) is not None}
+    faults = [not_a_number(name, text) for name, text in cells.items() if name not in known]
+    measured = {metric: known[column.name] * column.factor for metric, column in METRICS.items() if column.name in known}
+    numbers = {name: known[name] for name in NUMBERS if name in known}
     names = {name: texts.pop(name, "") for name in REQUIRED}
-    return Point(names["point_id"], names["model"], names["gpu"], measured, **texts, **numbers)  # type: ignore[arg-type]  # by their names
+    fault = faults[0] if faults else ""
+    return Point(names["point_id"], names["model"], names["gpu"], measured, fault=fault, **texts, **numbers)  # type: ignore[arg-type]  # by their names
 
 
 def to_number(file: Path, number: int, column: str, text: str) -> float:
+    """Where a row without it says nothing."""
+    value = possible(text)
+    if value is None:
+        raise PointsError(f"{file}, row {number}: {not_a_number(column, text.strip())}")
+    return value
+
+
+def possible(text: str) -> float | None:
+    """The number, if it is one that can be measured or set."""
     try:
         value = float(text)
     except ValueError:
-        value = float("nan")
-    if not isfinite(value) or value < 0:
-        raise PointsError(f"{file}, row {number}: {column} is {text.strip()!r}; it must be a number, 0 or more, or empty")
-    return value
+        return None
+    return value if isfinite(value) and value >= 0 else None
+
+
+def not_a_number(column: str, text: str) -> str:
+    return f"{column} is {text!r}; it must be a number, 0 or more, or empty"

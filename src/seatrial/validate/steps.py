@@ -60,6 +60,8 @@ def to_step(file: Path, number: int, row: dict[str, str]) -> MeasuredStep:
     """What a step ran on is said as a point says it; it needs no `point_id`."""
     name = row.get("point_id", "").strip() or f"row {number}"
     point = to_point(file, number, row | {"point_id": name})
+    if point.fault:
+        raise PointsError(f"{file}, row {number}: {point.fault}")
     counts = {column: to_number(file, number, column, row[column]) for column in COUNTS if row.get(column, "").strip()}
     context = counts.pop("mean_context_tokens", 0.0)
     seconds = to_number(file, number, "time_ms", row["time_ms"]) * 1e-3
