@@ -301,6 +301,18 @@ def test_think_times_have_their_mean():
     assert np.mean(thought) == pytest.approx(20, rel=0.05)
 
 
+def test_all_turns_of_a_session_bear_its_name_and_nobody_else():
+    workload = generate(spec(sessions=TALK, num_requests=300), 1)
+    names = {int(row): name for chunk in workload.chunks() for row, name in zip(chunk.row, chunk.each_session())}
+    opened = set(names)
+    assert len(set(names.values())) == len(opened)
+    for row in range(300):
+        for request, _ in workload.follow_ups(row, 0.0):
+            assert request.row not in opened
+            assert request.session_id == names[row]
+            names[request.row] = request.session_id
+
+
 def test_sessions_are_the_same_in_any_chunks_and_in_any_order_of_asking():
     whole, pieces = generate(spec(sessions=TALK), 1), generate(spec(sessions=TALK), 1, chunk=30)
     assert all(np.array_equal(a, b) for a, b in zip(columns(whole), columns(pieces)))

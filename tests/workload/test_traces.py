@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from seatrial.core.errors import WorkloadError
 from seatrial.core.request import Workload
-from seatrial.workload import Trace, convert, open_trace
+from seatrial.workload import Trace, convert, open_trace, repeated, speedup
+from seatrial.workload.closed_loop import closed_loop
 
 SHARED = Path(os.environ.get("SEATRIAL_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data")) / "traces"
 
@@ -552,3 +553,14 @@ def test_a_pipe_is_refused_instead_of_waited_for(tmp_path):
     os.mkfifo(pipe)
     with pytest.raises(WorkloadError, match=r"trace\.csv is a device or a pipe"):
         open_trace(pipe)
+
+
+def test_sessions_travel_with_their_requests_through_every_change(tmp_path):
+    file = tmp_path / "t.csv"
+    file.write_text("arrival_s,input_tokens,output_tokens,session_id\n0,5,2,a\n1,5,2,\n2,5,0,c\n3,5,2,b\n")
+    trace = open_trace(file)
+    twice = repeated(speedup(trace, 2.0), 6)
+    assert [session for chunk in twice.chunks() for session in chunk.each_session()] == ["a", None, "b"] * 2
+    loop = closed_loop(trace, concurrency=2)
+    assert [session for chunk in loop.chunks() for session in chunk.each_session()] == ["a", None]
+    assert [arrival.request.session_id for arrival in loop.follow_ups(0, 9.0)] == ["b"]

@@ -70,7 +70,7 @@ class Prefixes:
 class Arrivals:
     """A stretch of a workload, one array per field, in order of arrival (equal times keep row order).
 
-    `prefixes` is None where nobody is known to begin like anybody else.
+    `prefixes` is None where nobody is known to begin like anybody else, and `session_ids` where nobody is known to belong together.
     """
 
     row: NDArray[np.int64]
@@ -78,25 +78,32 @@ class Arrivals:
     num_prompt_tokens: NDArray[np.int64]
     num_output_tokens: NDArray[np.int64]
     prefixes: Prefixes | None = None
+    session_ids: NDArray[np.object_] | None = None  # a text or None
 
     def __len__(self) -> int:
         return len(self.row)
 
     def part(self, some: slice) -> "Arrivals":
         columns = (self.row[some], self.arrival_time[some], self.num_prompt_tokens[some], self.num_output_tokens[some])
-        return Arrivals(*columns, self.prefixes and self.prefixes.part(some))
+        sessions = None if self.session_ids is None else self.session_ids[some]
+        return Arrivals(*columns, self.prefixes and self.prefixes.part(some), sessions)
 
     def each_prefix(self) -> Iterator[Prefix | None]:
         return self.prefixes.one_by_one() if self.prefixes else repeat(None, len(self))
 
+    def each_session(self) -> Iterator[str | None]:
+        return repeat(None, len(self)) if self.session_ids is None else iter(self.session_ids.tolist())
+
     @classmethod
     def of(cls, arrivals: Sequence[Arrival]) -> "Arrivals":
+        sessions = [a.request.session_id for a in arrivals]
         return cls(
             np.array([a.request.row for a in arrivals], np.int64),
             np.array([a.request.arrival_time for a in arrivals], np.float64),
             np.array([a.request.num_prompt_tokens for a in arrivals], np.int64),
             np.array([a.num_output_tokens for a in arrivals], np.int64),
             Prefixes.of([a.request.prefix for a in arrivals]),
+            np.array(sessions, np.object_) if any(session is not None for session in sessions) else None,
         )
 
 

@@ -72,5 +72,5 @@ class ClosedLoop:
 def _requests(workload: Workload) -> Iterator[Arrival]:
     for chunk in workload.chunks():
         columns = (chunk.row.tolist(), chunk.num_prompt_tokens.tolist(), chunk.num_output_tokens.tolist())
-        for row, num_prompt, num_output, prefix in zip(*columns, chunk.each_prefix()):
-            yield Arrival(Request(row, 0.0, num_prompt, prefix=prefix), num_output)
+        for row, num_prompt, num_output, prefix, session in zip(*columns, chunk.each_prefix(), chunk.each_session()):
+            yield Arrival(Request(row, 0.0, num_prompt, session, prefix), num_output)

@@ -48,7 +48,9 @@ class SessionWorkload:
             if self.num_requests is not None:
                 first = first[block.first_row + first < self.num_requests]
             if len(first):
-                yield Arrivals(block.first_row + first, times[: len(first)], block.prompts[first], block.outputs[first])
+                rows = block.first_row + first
+                sessions = np.array([session_name(row) for row in rows.tolist()], np.object_)
+                yield Arrivals(rows, times[: len(first)], block.prompts[first], block.outputs[first], session_ids=sessions)
             if len(first) < self._size:
                 return
 
@@ -63,7 +65,9 @@ class SessionWorkload:
         if block.opens[turn]:
             return ()
         time = finish_time + float(block.think_times[turn])
-        return (Arrival(Request(row, time, int(block.prompts[turn])), int(block.outputs[turn])),)
+        opened = int(block.starts[np.searchsorted(block.starts, turn, "right") - 1])
+        session = session_name(block.first_row + opened)
+        return (Arrival(Request(row, time, int(block.prompts[turn]), session), int(block.outputs[turn])),)
 
     def _draw(self, index: int) -> "_Block":
         """Block `index` of the sessions, whose predecessors have been drawn before."""
@@ -79,6 +83,11 @@ class SessionWorkload:
         opens[starts] = True
         think_times = self._think_time(uniforms(self._seed, "think time", first_row, num_rows))
         return _Block(first_row, starts, opens, prompts, outputs, think_times)
+
+
+def session_name(first_row: int) -> str:
+    """Of the session that this row opens."""
+    return f"session {first_row}"
 
 
 class _Block(NamedTuple):

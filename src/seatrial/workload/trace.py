@@ -9,7 +9,7 @@ from seatrial.core.errors import WorkloadError
 from seatrial.core.request import Arrival, Arrivals
 from seatrial.workload.formats.detect import Source, find_source
 from seatrial.workload.formats.layout import OPTIONAL, TIDY_SCHEMA
-from seatrial.workload.formats.reading import PREFIXES, Piece, Reading, tidy_table, with_prefixes
+from seatrial.workload.formats.reading import IDENTITY, Piece, Reading, tidy_table, with_identity
 from seatrial.workload.formats.sharegpt import CountTokens
 
 NO_EPOCH_SECONDS = 1e11  # since 1970, that is the year 5138: more likely a finer unit
@@ -74,8 +74,8 @@ class Trace:
 
     def chunks(self) -> Iterator[Arrivals]:
         layout = self._source.layout
-        for piece in self._read(PREFIXES if layout.has_prefixes else (), in_order=True):
-            yield with_prefixes(piece, layout.prefix_block_tokens)
+        for piece in self._read(IDENTITY if layout.has_prefixes else ("session_id",), in_order=True):
+            yield with_identity(piece, layout.prefix_block_tokens)
 
     def tables(self, *, in_order: bool = True) -> Iterator[pa.Table]:
         """All that the file says, in `TIDY_SCHEMA`.

@@ -21,6 +21,7 @@ WHOLE = {"turn_index": (0, 2**31 - 1), "parent_row": (0, 2**53), "prefix_block_t
 
 
 PREFIXES = ("prefix_block_tokens", "prefix_hash_ids")
+IDENTITY = ("session_id", *PREFIXES)
 
 
 class Piece(NamedTuple):
@@ -110,9 +111,11 @@ class Reading:
             self.rows_differ = True
 
 
-def with_prefixes(piece: Piece, prefix_block_tokens: int | None) -> Arrivals:
-    """The piece's arrivals, and how their prompts begin where the file says it."""
+def with_identity(piece: Piece, prefix_block_tokens: int | None) -> Arrivals:
+    """The piece's arrivals, with their sessions and how their prompts begin, where the file says it."""
     arrivals, cells = piece
+    if "session_id" in cells and cells["session_id"].values.null_count < len(arrivals):
+        arrivals = replace(arrivals, session_ids=texts(cells["session_id"]).to_numpy(zero_copy_only=False))
     if "prefix_hash_ids" not in cells or cells["prefix_hash_ids"].values.null_count == len(arrivals):
         return arrivals
     sizes = optional_whole(cells["prefix_block_tokens"], *WHOLE["prefix_block_tokens"]) if "prefix_block_tokens" in cells else None
