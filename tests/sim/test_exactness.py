@@ -9,7 +9,7 @@ from hypothesis.strategies import SearchStrategy, integers, sampled_from
 
 from reference import SCHEDULERS, Sums
 from reference import simulate as simulate_naively
-from seatrial.core.batch import Batch, DecodeLaw, RequestOverhead
+from seatrial.core.batch import Batch, DecodeLaw, RequestOverhead, StepCost
 from seatrial.core.deployment import EngineConfig
 from seatrial.core.record import GapRuns, RequestRecords, Status
 from seatrial.core.request import Arrival, Prefix, Request, Workload
@@ -18,6 +18,7 @@ from seatrial.sim.audit import Audit
 from seatrial.sim.cruise import cruise
 from seatrial.sim.pipeline import make_replica
 from seatrial.sim.recorder import Recorder
+from seatrial.sim.replica import Replica
 from seatrial.sim.simulate import simulate
 from seatrial.testing.workloads import Given
 from seatrial.workload.closed_loop import closed_loop
@@ -53,6 +54,21 @@ class Windowed:
 
 def sail(case: Case, workload: Workload | None = None) -> tuple[dict[int, tuple], np.ndarray, Recorder]:
     """Outcomes by row, sorted gaps, and the recorder, of the engine."""
+    config, replica = case.config, replica_of(case, Windowed(case))
+    records: list[RequestRecords] = []
+    gaps: list[GapRuns] = []
+    recorder = Recorder(records.append, gaps.append, Audit())
+    simulate(workload or given_rows(case), replica, recorder, timeout=config.timeout)
+    outcomes = {}
+    for some in records:
+        for i in range(len(some)):
+            done = some.status[i] == Status.COMPLETED
+            facts = (some.queue_time[i], some.first_token_time[i], some.finish_time[i], some.num_preemptions[i])
+            outcomes[int(some.row[i])] = (done, *facts, some.arrival_time[i], some.num_cached_tokens[i])
+    return outcomes, np.sort(np.concatenate([expand(some) for some in gaps])), recorder
+
+
+def replica_of(case: Case, cost: StepCost) -> Replica:
     config = case.config
     engine = EngineConfig(
         max_num_seqs=config.max_num_seqs,
@@ -66,18 +82,7 @@ def sail(case: Case, workload: Workload | None = None) -> tuple[dict[int, tuple]
         async_scheduling=config.async_scheduling,
         enable_prefix_caching=config.enable_prefix_caching,
     )
-    replica = make_replica(Windowed(case), make_scheduler(config.scheduler, engine), engine, config.num_blocks, config.pipeline_parallel)
-    records: list[RequestRecords] = []
-    gaps: list[GapRuns] = []
-    recorder = Recorder(records.append, gaps.append, Audit())
-    simulate(workload or given_rows(case), replica, recorder, timeout=config.timeout)
-    outcomes = {}
-    for some in records:
-        for i in range(len(some)):
-            done = some.status[i] == Status.COMPLETED
-            facts = (some.queue_time[i], some.first_token_time[i], some.finish_time[i], some.num_preemptions[i])
-            outcomes[int(some.row[i])] = (done, *facts, some.arrival_time[i], some.num_cached_tokens[i])
-    return outcomes, np.sort(np.concatenate([expand(some) for some in gaps])), recorder
+    return make_replica(cost, make_scheduler(config.scheduler, engine), engine, config.num_blocks, config.pipeline_parallel)
 
 
 def given_rows(case: Case) -> Given:
@@ -151,7 +156,7 @@ def test_cruising_equals_the_naive_reference(monkeypatch):
         cruised.append(reached - place)
         return reached
 
-    monkeypatch.setattr("seatrial.sim.simulate.cruise", counted)
+    monkeypatch.setattr("seatrial.sim.intake.cruise", counted)
     hunt(cruising_cases(), 300)
     assert sum(cruised) > 300 * 10  # of 30 to 60 requests a case
     assert max(cruised) > 20

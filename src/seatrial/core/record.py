@@ -1,6 +1,8 @@
 """What is left of a request, and of a run, when it is over: rows of fact."""
 
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -77,9 +79,42 @@ class EngineTotals:
     kv_block_seconds: float = 0.0
     steps_by_tokens: dict[int, int] = field(default_factory=dict)
 
+    @classmethod
+    def of_all(cls, totals: Iterable["EngineTotals"]) -> "EngineTotals":
+        """Of several replicas together; but `peak_blocks` is that of the fullest, since peaks need not coincide."""
+        every = list(totals)
+        summed = {each.name: sum(getattr(one, each.name) for one in every) for each in fields(cls) if each.name != "steps_by_tokens"}
+        steps = Counter[int]()
+        for one in every:
+            steps.update(one.steps_by_tokens)
+        return cls(**summed | {"peak_blocks": max((one.peak_blocks for one in every), default=0), "steps_by_tokens": dict(steps)})
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaFacts:
+    """What became of a replica's requests, and what it did. `replica` counts within its pool, from 0."""
+
+    replica: int
+    num_requests: int
+    num_completed: int
+    num_output_tokens: int
+    totals: EngineTotals
+
+
+@dataclass(frozen=True, slots=True)
+class PoolFacts:
+    """The replicas of one kind. `capacity_blocks` is what each of them has; `totals` and `work` are of all of them together."""
+
+    name: str
+    replicas: tuple[ReplicaFacts, ...]
+    capacity_blocks: int
+    block_size: int
+    totals: EngineTotals
+    work: "Work | None" = None
+
 
 class Work(NamedTuple):
-    """FLOPs and bytes of memory traffic of all steps together, and what all accelerators of the replica could do in a second."""
+    """FLOPs and bytes of memory traffic of all steps together, and what all accelerators of a replica could do in a second."""
 
     flops: float
     bytes: float

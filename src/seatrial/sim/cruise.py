@@ -43,7 +43,7 @@ def cruise(replica: Replica, arrivals: Ordered[Pending], place: int) -> int:
     seen, ahead = replica.seen_until, replica.plans_ahead
     max_tokens = min(replica.max_model_len, num_blocks * block_size + 1)  # the last token of an answer is never stored
     block_base, peak_blocks, last_run_time = decodes.block_base, replica.peak_blocks, decodes.last_run_time
-    num_used_blocks = decodes.blocks_after(0)
+    num_used_blocks, num_step_blocks = decodes.blocks_after(0), replica.num_step_blocks
     next_finish = heap[0][0] if heap else NEVER
     _, _, ready, num_prompt, num_output = arrivals[place]
     while True:
@@ -97,6 +97,7 @@ def cruise(replica: Replica, arrivals: Ordered[Pending], place: int) -> int:
                 peak_blocks = used
             runs += pack_run(now, first, increment, steps, count, count, context, num_used_blocks + residues[step % block_size], used)
             step, context, num_used_blocks = then, context_then, used
+            num_step_blocks = used
             if ahead:
                 seen = now + ((steps - 1) * first + increment * (0.5 * (steps - 1) * (steps - 2)))
                 now = last_run_time = now + duration
@@ -124,7 +125,7 @@ def cruise(replica: Replica, arrivals: Ordered[Pending], place: int) -> int:
         work = (num_new, num_tokens, pairs, num_tokens, count, context, count + num_new, 0, 0, 0)
         duration = step_time(new(Batch, work))
         planned += pack_step(now, duration, count, used, *work)
-        num_used_blocks = used
+        num_used_blocks = num_step_blocks = used
         start, now = now, now + duration
         seen = start if ahead else now
         if count:
@@ -154,7 +155,7 @@ def cruise(replica: Replica, arrivals: Ordered[Pending], place: int) -> int:
             place += 1
         _, _, ready, num_prompt, num_output = arrivals[place]
 
-    replica.now, replica.last_start, replica.peak_blocks = now, seen, peak_blocks
+    replica.now, replica.last_start, replica.peak_blocks, replica.num_step_blocks = now, seen, peak_blocks, num_step_blocks
     decodes.step, decodes.count, decodes.context = step, count, context
     decodes.block_base, decodes.last_run_time = block_base, last_run_time
     return place

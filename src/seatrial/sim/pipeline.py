@@ -2,7 +2,7 @@
 
 from collections import Counter, deque
 from collections.abc import Iterable
-from math import inf
+from math import inf, nextafter
 from typing import NamedTuple
 
 from seatrial.core.batch import Batch, StepCost
@@ -96,6 +96,11 @@ class PipelinedReplica(Replica):
             if not self.in_flight:
                 return
             self.now = min(self.in_flight[0].end, horizon)
+
+    def earliest_end(self) -> float:
+        if self.in_flight:
+            return self.in_flight[0].end
+        return nextafter(self.now, inf) if self.is_busy else inf
 
     def is_steady(self) -> bool:
         """Whether one batch of decodes is all there is."""

@@ -2,12 +2,13 @@
 
 from array import array
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from seatrial.core.batch import RequestOverhead
-from seatrial.core.record import EngineTotals, GapRuns, RequestRecords
+from seatrial.core.record import EngineTotals, GapRuns, ReplicaFacts, RequestRecords, Status
 from seatrial.sim.audit import Audit
 from seatrial.sim.caching import CachingReplica
 from seatrial.sim.replica import Replica
@@ -19,7 +20,7 @@ ENTRIES_AT_ONCE = 4096
 class Recorder:
     """Alive: takes what a replica has written down and passes it on in chunks, so that memory does not grow with the run.
 
-    `totals` of runs before on the same replica grow on.
+    `totals` of runs before on the same replica grow on. It passes on what there is when it is `at_once` entries.
     """
 
     def __init__(
@@ -28,19 +29,28 @@ class Recorder:
         on_gaps: Callable[[GapRuns], None],
         audit: Audit | None = None,
         totals: EngineTotals | None = None,
+        *,
+        pool: str = "main",
+        replica: int = 0,
+        at_once: int = ENTRIES_AT_ONCE,
     ) -> None:
         self.on_records = on_records
         self.on_gaps = on_gaps
         self.audit = audit
         self.totals = EngineTotals() if totals is None else totals
+        self.pool = pool
+        self.replica = replica
+        self.at_once = at_once
         self.num_arrived = 0
         self.num_ended = 0
+        self.num_completed = 0
+        self.num_output_tokens = 0  # of the completed
 
     def flush(self, replica: Replica) -> None:
         """Pass on what there is, if it is much."""
-        if len(replica.ended) >= ENTRIES_AT_ONCE:
+        if len(replica.ended) >= self.at_once:
             self.pass_records(replica)
-        if len(replica.log) >= ENTRIES_AT_ONCE:
+        if len(replica.log) >= self.at_once:
             self.pass_steps(replica)
         if self.audit is not None:
             self.audit.check(replica)
@@ -53,10 +63,18 @@ class Recorder:
         if self.audit is not None:
             self.audit.close(replica, self.totals, self.num_arrived)
 
+    def facts(self) -> ReplicaFacts:
+        return ReplicaFacts(self.replica, self.num_ended, self.num_completed, self.num_output_tokens, self.totals)
+
     def pass_records(self, replica: Replica) -> None:
         has_cache = isinstance(replica, CachingReplica)
-        records = records_of(replica.ended, replica.cost.request_overhead, has_cache=has_cache)
+        records = replace(
+            records_of(replica.ended, replica.cost.request_overhead, has_cache=has_cache), pool=self.pool, replica=self.replica
+        )
+        completed = records.status == Status.COMPLETED
         self.num_ended += len(records)
+        self.num_completed += int(completed.sum())
+        self.num_output_tokens += int(records.num_output_tokens[completed].sum())
         replica.ended.clear()
         self.on_records(records)
         if self.audit is not None:

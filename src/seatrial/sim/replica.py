@@ -6,6 +6,7 @@ of memory.
 """
 
 from collections.abc import Iterable
+from math import inf, nextafter
 
 from seatrial.core.batch import Batch, DecodeLaw, StepCost
 from seatrial.core.deployment import EngineConfig
@@ -46,8 +47,7 @@ class Replica(ReplicaState):
         False if it could never run: then it has ended, rejected.
         """
         seq = Sequence(row, arrival_time, num_prompt_tokens, num_output_tokens)
-        num_tokens = num_prompt_tokens + num_output_tokens
-        if num_tokens > self.max_model_len or (num_tokens - 2) // self.block_size >= self.num_blocks:
+        if self.rejects(num_prompt_tokens + num_output_tokens):
             seq.status = Status.REJECTED
             self.ended.append(seq)
             return False
@@ -57,6 +57,10 @@ class Replica(ReplicaState):
         self.waiting.append(seq)
         return True
 
+    def rejects(self, num_tokens: int) -> bool:
+        """Whether a request of so many tokens of prompt and answer could never run; the last one is never stored."""
+        return num_tokens > self.max_model_len or (num_tokens - 2) // self.block_size >= self.num_blocks
+
     def run_until(self, horizon: float, *, stop_at_end: bool = False) -> None:
         """Take every step that is planned before `horizon`; with `stop_at_end` only until a request ends.
 
@@ -64,7 +68,7 @@ class Replica(ReplicaState):
         """
         self.stops_at_end = stop_at_end
         num_ended = len(self.ended)
-        while self.seen_until < horizon:
+        while (self.last_start if self.plans_ahead else self.now) < horizon:  # `seen_until`, asked often
             if self.waiting or self.prefills or self.decodes.count > self.scheduler.max_decodes:
                 self.decide(horizon)
             elif self.decodes.count:
@@ -100,26 +104,12 @@ class Replica(ReplicaState):
         Runs of steps that are alike are taken at once: up to a finish, a full window, a new piece of the cost's law. Step `i` of a run
         takes `first + i * increment`, so `k` of them take `k * first + increment * k * (k - 1) / 2`.
         """
-        decodes, laws, runs = self.decodes, self.laws, self.log.runs
+        decodes, runs = self.decodes, self.log.runs
         heap = decodes.heap
         now, seen_until, num_ahead = self.now, self.seen_until, 1 if self.plans_ahead else 0
         while seen_until < horizon:
+            steps, first, increment, rows = self.steady_run()
             count, context, step = decodes.count, decodes.context, decodes.step
-            rows = count + decodes.num_padding
-            base, per_context, per_window_context, min_context, max_context = laws.get(rows) or self.learn_law(rows, context)
-            if not min_context <= context <= max_context:
-                base, per_context, per_window_context, min_context, max_context = self.learn_law(rows, context)
-            first = base + per_context * context
-            increment = per_context * count
-            steps = heap[0][0] - step
-            if self.window is not None:
-                first += per_window_context * decodes.window_context
-                increment += per_window_context * decodes.window_growth
-                steps = min(steps, decodes.steps_to_full_window())
-            if decodes.laggards:
-                steps = 1
-            if context + steps * count > max_context:
-                steps = 1 + int((max_context - context) // count)
             duration = steps * first + increment * (0.5 * steps * (steps - 1))
             if now + duration > horizon:
                 reach = steps_until(horizon, now, first, increment, passing=self.passes_horizon)[0] if now < horizon else 0
@@ -127,18 +117,19 @@ class Replica(ReplicaState):
                 if not steps:
                     return
                 duration = steps * first + increment * (0.5 * steps * (steps - 1))
-            used = self.blocks_after(steps)
+            used_first, used = self.blocks_in_run(steps)
             if used > self.num_blocks:
                 steps = decodes.steps_within(self.num_blocks - self.num_held_blocks)
                 if not steps:
                     self.run_short_of_blocks()
                     return
                 duration = steps * first + increment * (0.5 * steps * (steps - 1))
-                used = self.blocks_after(steps)
+                used_first, used = self.blocks_in_run(steps)
+            self.num_step_blocks = used
             if used > self.peak_blocks:
                 self.peak_blocks = used
             gaps = self.log_late_gaps(decodes, now, now + duration) if decodes.laggards else count
-            runs += pack_run(now, first, increment, steps, gaps, rows, context, self.blocks_after(1), used)
+            runs += pack_run(now, first, increment, steps, gaps, rows, context, used_first, used)
             if self.window is not None:
                 self.log.window_run(steps, decodes.window_context, decodes.window_growth)
                 decodes.advance_windows(steps)
@@ -153,6 +144,39 @@ class Replica(ReplicaState):
                 self.end_run(decodes, now)
                 if not decodes.count or self.waiting or self.stops_at_end:
                     return
+
+    def steady_run(self) -> tuple[int, float, float, int]:
+        """The decode steps ahead that are alike, the time of the first, by how much each takes longer than the last, and their rows."""
+        decodes = self.decodes
+        count, context = decodes.count, decodes.context
+        rows = count + decodes.num_padding
+        base, per_context, per_window_context, min_context, max_context = self.laws.get(rows) or self.learn_law(rows, context)
+        if not min_context <= context <= max_context:
+            base, per_context, per_window_context, min_context, max_context = self.learn_law(rows, context)
+        first = base + per_context * context
+        increment = per_context * count
+        steps = decodes.heap[0][0] - decodes.step
+        if self.window is not None:
+            first += per_window_context * decodes.window_context
+            increment += per_window_context * decodes.window_growth
+            steps = min(steps, decodes.steps_to_full_window())
+        if decodes.laggards:
+            steps = 1
+        if context + steps * count > max_context:
+            steps = 1 + int((max_context - context) // count)
+        return steps, first, increment, rows
+
+    def earliest_end(self) -> float:
+        """No request ends before this moment, if none arrives; infinite where none runs."""
+        if self.waiting or self.prefills or self.decodes.count > self.scheduler.max_decodes:
+            return nextafter(self.now, inf)  # the next step is yet to be planned, and takes some time
+        if not self.decodes.count:
+            return inf
+        steps, first, increment, _ = self.steady_run()
+        most_blocks = self.num_step_blocks + self.decodes.count * (steps // self.block_size + 1)
+        if most_blocks > self.num_blocks and self.blocks_after(steps) > self.num_blocks:
+            return nextafter(self.now, inf)  # somebody may have to go, and the others are quicker then
+        return self.now + (steps * first + increment * (0.5 * steps * (steps - 1)))
 
     def learn_law(self, rows: int, context: int) -> DecodeLaw:
         law = self.laws[rows] = self.cost.decode_law(rows, context)
@@ -195,6 +219,7 @@ class Replica(ReplicaState):
         self.last_start, self.now = start, end
         seq.num_computed_tokens = num_tokens
         seq.num_blocks = blocks_for(num_tokens, self.block_size)
+        self.num_step_blocks = num_used_blocks
         self.peak_blocks = max(self.peak_blocks, num_used_blocks)
         gaps = count
         if count:
@@ -259,6 +284,7 @@ class Replica(ReplicaState):
         used = self.blocks_after(1 if run_decodes else 0)
         if used > self.num_blocks:
             raise PolicyError(f"{type(self.scheduler).__name__} plans a step that holds {used} KV blocks, of {self.num_blocks}")
+        self.num_step_blocks = used
         self.peak_blocks = max(self.peak_blocks, used)
         return used, Batch(num_prompts, num_prompt_tokens, pairs, prompt_context, rows, context, num_sampled, *windowed)
 

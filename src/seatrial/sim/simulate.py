@@ -1,15 +1,15 @@
 """A workload on a replica, from the first arrival to the last token."""
 
-import gc
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from heapq import heappop, heappush
 from math import inf
 
 from seatrial.core.record import Status
 from seatrial.core.request import Prefix, Workload
 from seatrial.sim.caching import CachingReplica
-from seatrial.sim.cruise import Pending, cruise, may_cruise
+from seatrial.sim.cruise import Pending
+from seatrial.sim.garbage import without_garbage_collection
+from seatrial.sim.intake import take_in, take_in_one_by_one
 from seatrial.sim.patience import Patience
 from seatrial.sim.recorder import Recorder
 from seatrial.sim.replica import Replica
@@ -18,30 +18,30 @@ ARRIVALS_AT_ONCE = 4096
 DRAIN_TIME = 60.0  # seconds simulated at once when the last request has come
 
 
-def simulate(workload: Workload, replica: Replica, recorder: Recorder, *, timeout: float | None = None) -> None:
-    """Run it all; the recorder takes what the replica writes down. With `timeout` a client gives up that many seconds after it asked."""
+def simulate(
+    workload: Workload,
+    replica: Replica,
+    recorder: Recorder,
+    *,
+    timeout: float | None = None,
+    on_flush: Callable[[], None] = lambda: None,
+) -> None:
+    """Run it all; the recorder takes what the replica writes down, and `on_flush` is called whenever it was offered some.
+
+    With `timeout` a client gives up that many seconds after it asked.
+    """
     patience = None if timeout is None else Patience(timeout, replica)
-    with _without_garbage_collection():
+    with without_garbage_collection():
         if workload.has_follow_ups:
-            _simulate_with_follow_ups(workload, replica, recorder, patience)
+            _simulate_with_follow_ups(workload, replica, recorder, patience, on_flush)
         else:
-            _simulate_open_loop(workload, replica, recorder, patience)
+            _simulate_open_loop(workload, replica, recorder, patience, on_flush)
         recorder.close(replica)
 
 
-@contextmanager
-def _without_garbage_collection() -> Iterator[None]:
-    """The engine makes no cycles that outlive it, but so many objects that looking for cycles would take a tenth of its time."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
-
-
-def _simulate_open_loop(workload: Workload, replica: Replica, recorder: Recorder, patience: Patience | None) -> None:
+def _simulate_open_loop(
+    workload: Workload, replica: Replica, recorder: Recorder, patience: Patience | None, on_flush: Callable[[], None]
+) -> None:
     run_until = replica.run_until if patience is None else patience.run_until
     before = replica.cost.request_overhead.before
     for chunk in workload.chunks():
@@ -51,44 +51,24 @@ def _simulate_open_loop(workload: Workload, replica: Replica, recorder: Recorder
             columns = (chunk.row[part], times, times + before, chunk.num_prompt_tokens[part], chunk.num_output_tokens[part])
             arrivals: list[Pending] = list(zip(*[column.tolist() for column in columns]))
             if isinstance(replica, CachingReplica) or patience is not None:
-                _take_in_one_by_one(arrivals, chunk.part(part).each_prefix(), replica, patience)
+                take_in_one_by_one(arrivals, chunk.part(part).each_prefix(), replica, patience)
             else:
-                _take_in(arrivals, replica)
+                take_in(arrivals, replica)
             recorder.num_arrived += len(times)
             recorder.flush(replica)
+            on_flush()
     while replica.is_busy:
         run_until(replica.now + DRAIN_TIME)
         recorder.flush(replica)
-
-
-def _take_in(arrivals: list[Pending], replica: Replica) -> None:
-    place = 0
-    while place < len(arrivals):
-        row, time, ready, num_prompt, num_output = arrivals[place]
-        if replica.seen_until < ready:
-            replica.run_until(ready)
-        if may_cruise(replica) and (reached := cruise(replica, arrivals, place)) > place:
-            place = reached
-            continue
-        replica.arrive(row, time, ready, num_prompt, num_output)
-        place += 1
-
-
-def _take_in_one_by_one(
-    arrivals: Iterable[Pending], prefixes: Iterable[Prefix | None], replica: Replica, patience: Patience | None
-) -> None:
-    run_until = replica.run_until if patience is None else patience.run_until
-    for (row, time, ready, num_prompt, num_output), prefix in zip(arrivals, prefixes):
-        if replica.seen_until < ready:
-            run_until(ready)
-        if replica.arrive(row, time, ready, num_prompt, num_output, prefix) and patience is not None:
-            patience.begin()
+        on_flush()
 
 
 Caused = tuple[float, int, int, int, Prefix | None]  # arrival time, row, prompt tokens, output tokens, how the prompt begins
 
 
-def _simulate_with_follow_ups(workload: Workload, replica: Replica, recorder: Recorder, patience: Patience | None) -> None:
+def _simulate_with_follow_ups(
+    workload: Workload, replica: Replica, recorder: Recorder, patience: Patience | None, on_flush: Callable[[], None]
+) -> None:
     """As above, but a request that ends may cause others, at that very moment or later: so the replica stops whenever one ends."""
     before, after = replica.cost.request_overhead
     run_until = replica.run_until if patience is None else patience.run_until
@@ -117,6 +97,7 @@ def _simulate_with_follow_ups(workload: Workload, replica: Replica, recorder: Re
             for request, num_output in workload.follow_ups(seq.row, end):
                 heappush(caused, (request.arrival_time, request.row, request.num_prompt_tokens, num_output, request.prefix))
         recorder.flush(replica)
+        on_flush()
         num_seen = len(replica.ended)
 
 
