@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from seatrial.core.record import EngineTotals, GapRuns, Status, Work
+from seatrial.core.record import EngineTotals, GapRuns, PoolFacts, ReplicaFacts, Status, Work
 from seatrial.core.slo import SLO
 from seatrial.metrics import Tally, summarise
 from seatrial.version import __version__
@@ -17,7 +17,7 @@ num_requests num_completed num_rejected num_shed num_failed num_unfinished
 duration_s requests_per_s input_tokens_per_s output_tokens_per_s
 ttft_s tpot_s itl_s e2e_s queue_s normalized_latency_s
 slo kv_cache prefix_cache num_preemptions num_steps batch utilization
-estimate wall_s simulated_requests_per_wall_s seatrial_version
+estimate pools wall_s simulated_requests_per_wall_s seatrial_version
 """
 DISTRIBUTION = {"mean", "p50", "p90", "p95", "p99", "max"}
 TOTALS = EngineTotals(
@@ -25,8 +25,13 @@ TOTALS = EngineTotals(
 )
 
 
-def summary(tally, totals=TOTALS, **changes):
-    return summarise(tally, totals, **({"capacity_blocks": 10, "block_size": 16, "wall_time": 0.5} | changes))
+def pool(*totals, name="main", work=None, capacity_blocks=10):
+    replicas = tuple(ReplicaFacts(index, 3, 2, 100, each) for index, each in enumerate(totals))
+    return PoolFacts(name, replicas, capacity_blocks, 16, EngineTotals.of_all(totals), work)
+
+
+def summary(tally, totals=TOTALS, work=None, **changes):
+    return summarise(tally, [pool(totals, work=work)], **({"wall_time": 0.5} | changes))
 
 
 def small_run(records, slo=None):
@@ -115,6 +120,22 @@ def test_answers_of_one_token_hold_a_target_on_gaps(records):
 def test_mfu_and_mbu_are_shares_of_the_peak_while_busy(records):
     work = Work(flops=3e12, bytes=1e12, peak_flops=6e12, peak_bandwidth=1e12)
     assert summary(small_run(records), work=work).as_dict()["utilization"] == {"busy": 0.4, "mfu": 0.25, "mbu": 0.5}
+
+
+def test_a_fleet_sums_up_its_replicas_and_its_peak_is_that_of_the_fullest(records):
+    other = EngineTotals(num_steps=6, busy_time=4.0, num_decodes=10, peak_blocks=2, kv_block_seconds=30.0, steps_by_tokens={2: 6})
+    large, small = Work(6e12, 0.0, 6e12, 1e12), Work(1e12, 2e12, 1e12, 1e12)
+    pools = [pool(TOTALS, other, work=large), pool(TOTALS, name="old", capacity_blocks=80, work=small)]
+    found = summarise(small_run(records), pools, wall_time=0.5).as_dict()
+    assert (found["num_steps"], found["num_preemptions"]) == (4 + 6 + 4, 2)
+    assert found["kv_cache"] == {"capacity_tokens": 1600, "peak_usage": 0.8, "mean_usage": (10 + 30 + 10) / (100 * 5)}
+    assert found["utilization"]["busy"] == pytest.approx((2 + 4 + 2) / (3 * 5))
+    assert found["utilization"]["mfu"] == pytest.approx(7e12 / (6e12 * 6 + 1e12 * 2))
+    assert found["utilization"]["mbu"] == pytest.approx(2e12 / (1e12 * 8))
+    assert found["batch"]["mean_decodes"] == pytest.approx((6 + 10 + 6) / 14)
+    assert [(one["name"], one["num_replicas"]) for one in found["pools"]] == [("main", 2), ("old", 1)]
+    facts = {"num_requests": 3, "num_completed": 2, "num_output_tokens": 100, "num_preemptions": 1}
+    assert found["pools"][1]["replicas"][0] == {"replica": 0, "busy": 0.4, "kv_peak_usage": 0.1} | facts
 
 
 def test_a_run_without_requests_has_nulls_and_no_promise_held():

@@ -7,7 +7,7 @@ from cyclopts import Parameter
 
 from seatrial.cli.flags import Json
 from seatrial.cli.output import console, note, print_json, progress
-from seatrial.cli.scenario_flags import FigureFlags, ReplicaFlags, ScenarioFile, WorkloadFlags
+from seatrial.cli.scenario_flags import FigureFlags, FleetFlags, ReplicaFlags, ScenarioFile, WorkloadFlags
 from seatrial.report.timeline import Timeline
 from seatrial.trial.changes import changed
 from seatrial.trial.outcome import outcome
@@ -16,7 +16,7 @@ from seatrial.trial.scenario import builtin_scenario, read_scenario
 
 Out = Annotated[Path | None, Parameter(help="a directory for summary.json, requests.parquet and scenario.yaml")]
 CheckLaws = Annotated[bool, Parameter(help="check on the way that requests, tokens, blocks and time are conserved", show_default=False)]
-NOTHING_SAID = ReplicaFlags(), WorkloadFlags(), FigureFlags()
+NOTHING_SAID = ReplicaFlags(), FleetFlags(), WorkloadFlags(), FigureFlags()
 
 
 def run(
@@ -24,16 +24,17 @@ def run(
     /,
     *,
     replica: ReplicaFlags = NOTHING_SAID[0],
-    workload: WorkloadFlags = NOTHING_SAID[1],
-    figures: FigureFlags = NOTHING_SAID[2],
+    fleet: FleetFlags = NOTHING_SAID[1],
+    workload: WorkloadFlags = NOTHING_SAID[2],
+    figures: FigureFlags = NOTHING_SAID[3],
     out: Out = None,
     json: Json = False,
     audit: CheckLaws = False,
 ) -> None:
     asked = changed(
         builtin_scenario() if scenario is None else read_scenario(scenario),
-        top=replica.top() | workload.top() | figures.top(),
-        pool=replica.pool(),
+        top=replica.top() | fleet.top() | workload.top() | figures.top(),
+        pool=replica.pool() | fleet.pool(),
         workload=workload.workload(),
     )
     trial = resolve(asked)

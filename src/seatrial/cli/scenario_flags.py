@@ -107,6 +107,24 @@ class ReplicaFlags:
         return {name: value for name, value in asdict(self).items() if name not in self.top()}
 
 
+@Parameter(name="*", group=Group("Fleet", sort_key=3))
+@dataclass(frozen=True, kw_only=True)
+class FleetFlags:
+    """How many replicas there are, and who answers which request."""
+
+    replicas: Annotated[int | None, Count, Parameter(help="replicas of the first pool")] = None
+    router: Annotated[
+        str | None, Parameter(help="who gets a request: round-robin, least-outstanding ... (docs/routers.md), like NAME:option=value,...")
+    ] = None
+    view_delay: Annotated[float | None, Seconds, Parameter(help="seconds between reports of the engines to the router")] = None
+
+    def top(self) -> dict[str, Any]:
+        return {"router": self.router, "view_delay": self.view_delay}
+
+    def pool(self) -> dict[str, Any]:
+        return {"replicas": self.replicas}
+
+
 @Parameter(name="*", group=Group("Workload", sort_key=1))
 @dataclass(frozen=True, kw_only=True)
 class WorkloadFlags:
@@ -132,7 +150,7 @@ class WorkloadFlags:
         return said | {"columns": column_map(self.column), "timeout": self.request_timeout}
 
 
-@Parameter(name="*", group=Group("Figures", sort_key=3))
+@Parameter(name="*", group=Group("Figures", sort_key=4))
 @dataclass(frozen=True, kw_only=True)
 class FigureFlags:
     """What is promised, and which requests count."""

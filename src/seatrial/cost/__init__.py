@@ -2,7 +2,7 @@
 
 from seatrial.cost.affine import AffineCost
 from seatrial.cost.defaults import engine_config
-from seatrial.cost.explain import OperatorTime
+from seatrial.cost.explain import OperatorTime, confidence
 from seatrial.cost.memory import KvCapacity, MemoryUse, kv_capacity
 from seatrial.cost.parallelism import check_parallelism, crosses_nodes
 from seatrial.cost.roofline import RooflineCost
@@ -14,6 +14,7 @@ __all__ = [
     "OperatorTime",
     "RooflineCost",
     "check_parallelism",
+    "confidence",
     "crosses_nodes",
     "engine_config",
     "kv_capacity",

@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 from seatrial.core.batch import Batch, DecodeLaw, RequestOverhead
 from seatrial.core.errors import ScenarioError, nearest
 from seatrial.core.record import EngineTotals
+from seatrial.cost.explain import OperatorTime
 
 MOST_SECONDS = 1e6
 
@@ -80,6 +81,10 @@ class AffineCost:
 
     def run_provenance(self, totals: EngineTotals) -> None:
         """Nothing: whoever names a price knows how sure it is."""
+
+    def run_parts(self, totals: EngineTotals) -> list[OperatorTime]:
+        """None: it knows no operators."""
+        return []
 
 
 TERMS = tuple(field.name for field in fields(AffineCost))

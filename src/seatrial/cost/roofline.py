@@ -143,8 +143,12 @@ class RooflineCost:
 
     def run_provenance(self, totals: EngineTotals) -> Confidence | None:
         """The same of all steps of a run; None if there were none."""
-        parts = [replace(part, seconds=steps * part.seconds) for batch, steps in typical_steps(totals) for part in self._parts(batch)]
+        parts = self.run_parts(totals)
         return confidence(parts) if parts else None
+
+    def run_parts(self, totals: EngineTotals) -> list[OperatorTime]:
+        """Whose seconds sum up to about the time of all steps of a run."""
+        return [replace(part, seconds=steps * part.seconds) for batch, steps in typical_steps(totals) for part in self._parts(batch)]
 
     def work(self, totals: EngineTotals) -> Work:
         """FLOPs and bytes that a run needed, all accelerators together; against the peaks and busy time they give MFU and MBU."""

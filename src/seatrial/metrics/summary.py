@@ -1,12 +1,13 @@
 """What a run amounts to, as people and programs read it. docs/metrics.md defines every figure."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import accumulate
 from typing import Any
 
 from seatrial.core.curves import Confidence
-from seatrial.core.record import EngineTotals, Status, Work
+from seatrial.core.record import EngineTotals, PoolFacts, Status
 from seatrial.core.slo import Target
 from seatrial.metrics.sketch import QuantileSketch
 from seatrial.metrics.tally import Tally
@@ -55,7 +56,7 @@ class SloResult:
 
 @dataclass(frozen=True, slots=True)
 class KvCache:
-    """Usage as a share of the capacity."""
+    """Of all replicas together. Usage is a share of the capacity; its peak is that of the fullest replica."""
 
     capacity_tokens: int
     peak_usage: float | None
@@ -84,7 +85,10 @@ class BatchSizes:
 
 @dataclass(frozen=True, slots=True)
 class Utilization:
-    """`busy` is a share of the run; `mfu` and `mbu` are shares of the peak while busy, None where the cost does not know its work."""
+    """`busy` is a share of the run, the mean over replicas.
+
+    `mfu` and `mbu` are shares of the peak while busy, None where the cost does not know its work.
+    """
 
     busy: float | None
     mfu: float | None
@@ -108,6 +112,26 @@ class RunEstimate:
     curves: tuple[str, ...]
     sources: tuple[str, ...]
     classes: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaSummary:
+    """One replica of a pool, over the whole run. `busy` is a share of the run."""
+
+    replica: int
+    num_requests: int
+    num_completed: int
+    num_output_tokens: int
+    num_preemptions: int
+    busy: float | None
+    kv_peak_usage: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class PoolSummary:
+    name: str
+    num_replicas: int
+    replicas: tuple[ReplicaSummary, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +162,7 @@ class Summary:
     batch: BatchSizes
     utilization: Utilization
     estimate: RunEstimate | None
+    pools: tuple[PoolSummary, ...]
     wall_s: float
     simulated_requests_per_wall_s: float | None
     seatrial_version: str
@@ -151,23 +176,21 @@ class Summary:
 
 def summarise(
     tally: Tally,
-    totals: EngineTotals,
+    pools: Sequence[PoolFacts],
     *,
-    capacity_blocks: int,
-    block_size: int,
     wall_time: float,
-    work: Work | None = None,
     confidence: Confidence | None = None,
     has_prefix_cache: bool = False,
     version: str = __version__,
 ) -> Summary:
     """Close the tally and read it. `wall_time` is the seconds that the simulation itself took.
 
-    What `totals` tells (steps, preemptions, KV cache, utilisation) is of the whole run, trimmed or not.
+    What the pools' facts tell (steps, preemptions, KV cache, utilisation) is of the whole run, trimmed or not.
     """
     tally.close()
     num_by_status = {status: int(tally.num_by_status[status]) for status in Status}
     duration = tally.duration
+    totals = EngineTotals.of_all(pool.totals for pool in pools)
     return Summary(
         num_requests=tally.num_requests,
         num_completed=num_by_status[Status.COMPLETED],
@@ -186,21 +209,42 @@ def summarise(
         queue_s=Distribution.of(tally.sketches["queue"]),
         normalized_latency_s=Distribution.of(tally.sketches["normalized"]),
         slo=_slo(tally),
-        kv_cache=KvCache(
-            capacity_tokens=capacity_blocks * block_size,
-            peak_usage=_ratio(totals.peak_blocks, capacity_blocks),
-            mean_usage=_ratio(totals.kv_block_seconds, capacity_blocks * tally.span),
-        ),
+        kv_cache=_kv_cache(pools, tally.span),
         prefix_cache=_prefix_cache(tally) if has_prefix_cache else None,
         num_preemptions=totals.num_preemptions,
         num_steps=totals.num_steps,
         batch=_batch(tally, totals),
-        utilization=_utilization(totals, tally.span, work),
+        utilization=_utilization(pools, tally.span),
         estimate=_estimate(confidence) if confidence else None,
+        pools=tuple(_pool(pool, tally.span) for pool in pools),
         wall_s=wall_time,
         simulated_requests_per_wall_s=_ratio(tally.num_seen, wall_time),
         seatrial_version=version,
     )
+
+
+def _kv_cache(pools: Sequence[PoolFacts], span: float) -> KvCache:
+    facts = [(pool, replica.totals) for pool in pools for replica in pool.replicas]
+    capacity_tokens = sum(pool.capacity_blocks * pool.block_size for pool, _ in facts)
+    token_seconds = sum(totals.kv_block_seconds * pool.block_size for pool, totals in facts)
+    peaks = [totals.peak_blocks / pool.capacity_blocks for pool, totals in facts if pool.capacity_blocks]
+    return KvCache(capacity_tokens, max(peaks, default=None), _ratio(token_seconds, capacity_tokens * span))
+
+
+def _pool(pool: PoolFacts, span: float) -> PoolSummary:
+    replicas = tuple(
+        ReplicaSummary(
+            replica=each.replica,
+            num_requests=each.num_requests,
+            num_completed=each.num_completed,
+            num_output_tokens=each.num_output_tokens,
+            num_preemptions=each.totals.num_preemptions,
+            busy=_ratio(each.totals.busy_time, span),
+            kv_peak_usage=_ratio(each.totals.peak_blocks, pool.capacity_blocks),
+        )
+        for each in pool.replicas
+    )
+    return PoolSummary(pool.name, len(replicas), replicas)
 
 
 def _slo(tally: Tally) -> SloResult | None:
@@ -244,11 +288,15 @@ def _batch(tally: Tally, totals: EngineTotals) -> BatchSizes:
     )
 
 
-def _utilization(totals: EngineTotals, span: float, work: Work | None) -> Utilization:
+def _utilization(pools: Sequence[PoolFacts], span: float) -> Utilization:
+    busy = [pool.totals.busy_time for pool in pools]
+    num_replicas = sum(len(pool.replicas) for pool in pools)
+    works = [(pool.work, time) for pool, time in zip(pools, busy) if pool.work is not None]
+    known = len(works) == len(pools)
     return Utilization(
-        busy=_ratio(totals.busy_time, span),
-        mfu=_ratio(work.flops, work.peak_flops * totals.busy_time) if work else None,
-        mbu=_ratio(work.bytes, work.peak_bandwidth * totals.busy_time) if work else None,
+        busy=_ratio(sum(busy), num_replicas * span),
+        mfu=_ratio(sum(work.flops for work, _ in works), sum(work.peak_flops * time for work, time in works)) if known else None,
+        mbu=_ratio(sum(work.bytes for work, _ in works), sum(work.peak_bandwidth * time for work, time in works)) if known else None,
     )
 
 

@@ -1,6 +1,6 @@
 """What `seatrial run` shows people of a run."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -10,7 +10,7 @@ from seatrial.core.units import seconds_text
 from seatrial.metrics import Summary
 from seatrial.metrics.summary import SloResult
 from seatrial.report.chart import Columns
-from seatrial.report.setup_report import setup_lines
+from seatrial.report.setup_report import fleet_lines
 from seatrial.report.tables import NOTHING, heading, number_text, pairs, paragraph, seconds_in, share_text, table, unit_for
 from seatrial.report.timeline import Timeline
 from seatrial.report.verdict import verdict
@@ -28,7 +28,7 @@ def run_report(trial: Trial, summary: Summary, timeline: Timeline) -> Renderable
 
 
 def _parts(trial: Trial, summary: Summary, timeline: Timeline) -> Iterator[RenderableType]:
-    yield setup_lines(trial.setup)
+    yield fleet_lines(trial)
     yield workload_line(trial, timeline)
     yield from trimmed_line(trial.scenario)
     if summary.num_completed:
@@ -37,6 +37,7 @@ def _parts(trial: Trial, summary: Summary, timeline: Timeline) -> Iterator[Rende
             yield slo_table(summary.slo)
         yield pairs(throughput_rows(trial, summary))
         yield from estimate_line(summary)
+        yield from balance_table(summary)
         yield from ttft_chart(timeline)
     yield Text()
     yield paragraph(verdict(trial, summary, timeline), style="bold")
@@ -82,7 +83,7 @@ def slo_table(slo: SloResult) -> Table:
 
 def throughput_rows(trial: Trial, summary: Summary) -> list[tuple[str, str]]:
     use, batch, kv = summary.utilization, summary.batch, summary.kv_cache
-    price = price_per_million_tokens(trial.setup, summary)
+    price = price_per_million_tokens(trial, summary)
     found = [("found in prefix cache", share_text(summary.prefix_cache.hit_rate))] if summary.prefix_cache else []
     return [
         ("requests/s", number_text(summary.requests_per_s)),
@@ -91,7 +92,7 @@ def throughput_rows(trial: Trial, summary: Summary) -> list[tuple[str, str]]:
         ("completed", f"{summary.num_completed:,}"),
         ("rejected", f"{summary.num_rejected:,}"),
         ("preemptions", f"{summary.num_preemptions:,}"),
-        ("$ per hour", f"{trial.setup.price_per_hour:,.2f}"),
+        ("$ per hour", f"{trial.price_per_hour:,.2f}"),
         ("$ per M output tokens", number_text(price)),
         ("busy", share_text(use.busy)),
         ("MFU, MBU while busy", f"{share_text(use.mfu)}, {share_text(use.mbu)}"),
@@ -103,6 +104,30 @@ def throughput_rows(trial: Trial, summary: Summary) -> list[tuple[str, str]]:
         ("steps", f"{summary.num_steps:,}"),
         *found,
     ]
+
+
+def balance_table(summary: Summary) -> Iterator[RenderableType]:
+    """Only for a fleet: how evenly the replicas of each pool are used, from the least to the most."""
+    if sum(pool.num_replicas for pool in summary.pools) == 1:
+        return
+    made = table("<pool", "replicas", "requests each", "busy %", "KV peak %", "preempted")
+    for pool in summary.pools:
+        each = pool.replicas
+        made.add_row(
+            pool.name,
+            f"{pool.num_replicas:,}",
+            range_text([one.num_requests for one in each], "{:,.0f}"),
+            range_text([100 * (one.busy or 0.0) for one in each], "{:.1f}"),
+            range_text([100 * (one.kv_peak_usage or 0.0) for one in each], "{:.1f}"),
+            f"{sum(one.num_preemptions for one in each):,}",
+        )
+    yield made
+
+
+def range_text(values: Sequence[float], form: str) -> str:
+    """`120 - 131`, or one number where they look alike."""
+    least, most = form.format(min(values)), form.format(max(values))
+    return least if least == most else f"{least} - {most}"
 
 
 def estimate_line(summary: Summary) -> Iterator[RenderableType]:

@@ -66,9 +66,9 @@ def is_growing(timeline: Timeline) -> bool:
 
 
 def shortage(trial: Trial, summary: Summary) -> Shortage:
-    """What the replica would need more of to serve more."""
+    """What the replicas would need more of to serve more."""
     setup, use = trial.setup, summary.utilization
-    places = setup.scheduler_engine.max_num_seqs
+    places = sum(pool.num_replicas * pool.setup.scheduler_engine.max_num_seqs for pool in trial.pools)
     if (summary.kv_cache.peak_usage or 0.0) >= FULL:
         if setup.scheduler in ("orca", "static"):
             return Shortage("reservations", "try a shorter --max-model-len, or a scheduler that reserves less")

@@ -23,7 +23,7 @@ def changed(scenario: Scenario, *, top: Said, pool: Said, workload: Said, where:
     if not (top or pool or workload):
         return scenario
     content = scenario.model_dump(exclude_none=True) | top
-    content["pools"] = [_changed_pool(content["pools"][0], pool)]
+    content["pools"] = [_changed_pool(content["pools"][0], pool), *content["pools"][1:]]
     content["workload"] = _changed_workload(content["workload"], workload)
     return parse_scenario(content, where, Path.cwd())
 

@@ -12,7 +12,14 @@ from seatrial.trial.setup import ReplicaSetup, knows_prefix_caching
 
 def notes(trial: Trial, summary: Summary) -> list[str]:
     """A sentence each."""
-    return [*requests_notes(trial, summary), *trace_notes(trial), *setup_notes(trial.setup)]
+    return [*requests_notes(trial, summary), *trace_notes(trial), *pool_notes(trial)]
+
+
+def pool_notes(trial: Trial) -> Iterator[str]:
+    """What holds of each pool, by its name where there are several."""
+    for pool in trial.pools:
+        for note in (*prefix_notes(trial, pool.setup), *setup_notes(pool.setup)):
+            yield note if len(trial.pools) == 1 else f"{pool.name}: {note}"
 
 
 def requests_notes(trial: Trial, summary: Summary) -> Iterator[str]:
@@ -20,7 +27,8 @@ def requests_notes(trial: Trial, summary: Summary) -> Iterator[str]:
         which = "every request was" if summary.num_rejected == summary.num_requests else f"{summary.num_rejected:,} requests were"
         if summary.num_rejected == 1:
             which = "1 request was"
-        yield f"{which} rejected: prompt and answer together are longer than the {longest_request(trial.setup):,} tokens that fit"
+        fitting = min(longest_request(pool.setup) for pool in trial.pools)
+        yield f"{which} rejected: prompt and answer together are longer than the {fitting:,} tokens that fit"
     if not summary.num_requests:
         yield f"a warm-up of {trial.scenario.warmup:g} s and a cool-down of {trial.scenario.cooldown:g} s leave no request to count"
 
@@ -33,11 +41,9 @@ def longest_request(setup: ReplicaSetup) -> int:
 def trace_notes(trial: Trial) -> Iterator[str]:
     if trial.trace is not None:
         yield from trial.trace.notes()
-    yield from prefix_notes(trial)
 
 
-def prefix_notes(trial: Trial) -> Iterator[str]:
-    setup = trial.setup
+def prefix_notes(trial: Trial, setup: ReplicaSetup) -> Iterator[str]:
     told = "the trace tells which prompts begin alike"
     if trial.names_prefixes and setup.engine.enable_prefix_caching:
         yield f"{told}, and what is in the prefix cache is not computed again; --no-enable-prefix-caching computes every prompt in full"

@@ -6,26 +6,30 @@ from typing import Any
 from seatrial.metrics import Summary
 from seatrial.trial.notes import notes
 from seatrial.trial.prepare import Trial
-from seatrial.trial.scenario import Scenario
 from seatrial.trial.setup import ReplicaSetup
 
 
 def outcome(trial: Trial, summary: Summary) -> dict[str, Any]:  # Any: as nested as JSON is
     """One object, ready for `json.dumps`: `--json` prints it and `summary.json` holds it."""
-    scenario, setup = trial.scenario, trial.setup
     return summary.as_dict() | {
         "price": {
-            "dollars_per_hour": setup.price_per_hour,
-            "dollars_per_million_output_tokens": price_per_million_tokens(setup, summary),
+            "dollars_per_hour": trial.price_per_hour,
+            "dollars_per_million_output_tokens": price_per_million_tokens(trial, summary),
         },
-        "scenario": described(scenario, setup),
+        "scenario": described(trial),
         "notes": notes(trial, summary),
     }
 
 
-def described(scenario: Scenario, setup: ReplicaSetup) -> dict[str, Any]:
-    """What was resolved, by name."""
-    return described_replica(setup, scenario.cost) | {
+def described(trial: Trial) -> dict[str, Any]:
+    """What was resolved, by name: the first pool at the top level, for the many who have one, and then all of them."""
+    scenario = trial.scenario
+    return described_replica(trial.setup, scenario.cost) | {
+        "pools": [
+            {"name": pool.name, "replicas": pool.num_replicas} | described_replica(pool.setup, scenario.cost) for pool in trial.pools
+        ],
+        "router": scenario.router,
+        "view_delay": scenario.view_delay,
         "workload": scenario.workload.model_dump(exclude_none=True),
         "slo": scenario.slo,
         "seed": scenario.seed,
@@ -48,8 +52,8 @@ def described_replica(setup: ReplicaSetup, cost: str) -> dict[str, Any]:
     }
 
 
-def price_per_million_tokens(setup: ReplicaSetup, summary: Summary) -> float | None:
+def price_per_million_tokens(trial: Trial, summary: Summary) -> float | None:
     """Dollars for a million output tokens at the rate at which this run made them; None if it made none."""
     if not summary.output_tokens_per_s:
         return None
-    return setup.price_per_hour / 3600 / summary.output_tokens_per_s * 1e6
+    return trial.price_per_hour / 3600 / summary.output_tokens_per_s * 1e6

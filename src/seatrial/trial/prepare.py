@@ -5,11 +5,31 @@ from dataclasses import dataclass
 from seatrial.core.errors import ScenarioError
 from seatrial.core.request import Workload
 from seatrial.core.slo import SLO
-from seatrial.trial.scenario import Scenario, Targets, TraceSpec
-from seatrial.trial.setup import ReplicaSetup, knows_timeouts, resolve_replica, resolved_pool, with_prefix_caching
+from seatrial.policy.named import router_named
+from seatrial.policy.router import Router
+from seatrial.trial.scenario import PoolSpec, Scenario, Targets, TraceSpec
+from seatrial.trial.setup import ReplicaSetup, knows_timeouts, resolve_pool, resolved_pool, with_prefix_caching
 from seatrial.workload import Trace, at_rate, open_trace, repeated, speedup
 from seatrial.workload.closed_loop import closed_loop
 from seatrial.workload.generate import generate
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """Replicas of one kind."""
+
+    name: str
+    num_replicas: int
+    setup: ReplicaSetup
+
+    @property
+    def num_accelerators(self) -> int:
+        return self.num_replicas * self.setup.parallelism.num_accelerators
+
+    @property
+    def price_per_hour(self) -> float:
+        """Dollars, of all its accelerators together."""
+        return self.num_replicas * self.setup.price_per_hour
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,30 +37,52 @@ class Trial:
     """`scenario` says all that was resolved. `trace` is what the workload is made of, if it is one; `names_prefixes` whether it has ids."""
 
     scenario: Scenario
-    setup: ReplicaSetup
+    pools: tuple[Pool, ...]
+    router: Router
     workload: Workload
     slo: SLO | None
     trace: Trace | None = None
     names_prefixes: bool = False
 
+    @property
+    def setup(self) -> ReplicaSetup:
+        """Of the first pool."""
+        return self.pools[0].setup
+
+    @property
+    def num_replicas(self) -> int:
+        return sum(pool.num_replicas for pool in self.pools)
+
+    @property
+    def price_per_hour(self) -> float:
+        """Dollars, of the whole fleet."""
+        return sum(pool.price_per_hour for pool in self.pools)
+
 
 def resolve(scenario: Scenario) -> Trial:
     """The trial that the scenario describes. Nothing has run and nothing is written afterwards."""
-    setup = resolve_replica(scenario)
+    knows = isinstance(scenario.workload, TraceSpec) and names_prefixes(scenario.workload)
+    pools = tuple(resolved(scenario, spec, knows_prefixes=knows) for spec in scenario.pools)
+    router = router_named(scenario.router)
+    slo = read_slo(scenario.slo)
+    specs = [resolved_pool(pool.setup, spec) for pool, spec in zip(pools, scenario.pools)]
+    told = scenario.model_copy(update={"pools": specs})
+    if not isinstance(scenario.workload, TraceSpec):
+        return Trial(told, pools, router, generate(scenario.workload, scenario.seed), slo)
+    trace = opened(scenario.workload, scenario.workload.limit)
+    return Trial(told, pools, router, from_trace(trace, scenario.workload), slo, trace, knows)
+
+
+def resolved(scenario: Scenario, spec: PoolSpec, *, knows_prefixes: bool) -> Pool:
+    setup = resolve_pool(scenario.model, spec, scenario.cost)
     if scenario.workload.timeout is not None and not knows_timeouts(setup):
         raise ScenarioError(
             f"clients that give up are for one pipeline stage and every scheduler but static, and here are {setup.scheduler} and"
             f" {setup.parallelism.pipeline_parallel}; leave out the workload's timeout (--request-timeout)"
         )
-    slo = read_slo(scenario.slo)
-    knows = isinstance(scenario.workload, TraceSpec) and names_prefixes(scenario.workload)
-    if knows and scenario.pool.enable_prefix_caching is None:
+    if knows_prefixes and spec.enable_prefix_caching is None:
         setup = with_prefix_caching(setup)  # as vLLM does
-    resolved = scenario.model_copy(update={"pools": [resolved_pool(setup, scenario.pool)]})
-    if not isinstance(scenario.workload, TraceSpec):
-        return Trial(resolved, setup, generate(scenario.workload, scenario.seed), slo)
-    trace = opened(scenario.workload, scenario.workload.limit)
-    return Trial(resolved, setup, from_trace(trace, scenario.workload), slo, trace, knows)
+    return Pool(spec.name, spec.replicas, setup)
 
 
 def read_slo(slo: str | Targets | None) -> SLO | None:

@@ -7,14 +7,15 @@ from functools import partial
 from pathlib import Path
 from time import perf_counter
 
+from seatrial.core.curves import Confidence
 from seatrial.core.errors import WorkloadError
-from seatrial.core.record import GapRuns, RequestRecords
+from seatrial.core.record import PoolFacts, RequestRecords
+from seatrial.cost import confidence
 from seatrial.metrics import Summary, Tally, summarise
 from seatrial.metrics.records import RecordWriter
-from seatrial.sim.audit import Audit
-from seatrial.sim.recorder import Recorder
-from seatrial.sim.replica import Replica
-from seatrial.sim.simulate import simulate
+from seatrial.sim.fleet import Fleet
+from seatrial.sim.sail import sail
+from seatrial.trial.muster import facts_of, muster
 from seatrial.trial.outcome import outcome
 from seatrial.trial.prepare import Trial, resolve
 from seatrial.trial.run_directory import run_directory
@@ -36,28 +37,26 @@ def run_trial(
     `out` gets the run directory, whole or not at all. `progress` hears now and then how many requests have ended, `watch` gets the
     records of each when they end. With `audit` the run checks itself against the laws.
     """
-    setup, scenario = trial.setup, trial.scenario
-    tally, replica = Tally(trial.slo, scenario.warmup, scenario.cooldown), setup.make()
+    scenario = trial.scenario
+    tally = Tally(trial.slo, scenario.warmup, scenario.cooldown)
     with ExitStack() as stack:
         folder = stack.enter_context(run_directory(out)) if out is not None else None
         takers = [tally.add, watch] if watch else [tally.add]
         if folder is not None:
             takers.append(stack.enter_context(RecordWriter(folder / "requests.parquet")).write)
-        recorder = WatchedRecorder(partial(hand_to_all, takers), tally.add_gaps, Audit() if audit else None, progress)
+        fleet = muster(trial, partial(hand_to_all, takers), tally.add_gaps, audit=audit)
         start = perf_counter()
-        simulate(trial.workload, replica, recorder, timeout=scenario.workload.timeout)
+        sail(trial.workload, fleet, partial(progress_of, fleet, progress) if progress else do_nothing)
         wall_time = perf_counter() - start
         if not tally.num_seen:
             raise WorkloadError("the workload ends before its first request; give it a longer duration or a higher rate")
+        pools = facts_of(trial, fleet)
         summary = summarise(
             tally,
-            recorder.totals,
-            capacity_blocks=setup.capacity.num_blocks,
-            block_size=setup.capacity.block_size,
+            pools,
             wall_time=wall_time,
-            work=setup.cost.work(recorder.totals),
-            confidence=setup.cost.run_provenance(recorder.totals),
-            has_prefix_cache=setup.engine.enable_prefix_caching,
+            confidence=confidence_of(trial, pools),
+            has_prefix_cache=any(pool.setup.engine.enable_prefix_caching for pool in trial.pools),
         )
         if folder is not None:
             (folder / "scenario.yaml").write_text(scenario_yaml(scenario), encoding="utf-8")
@@ -66,25 +65,21 @@ def run_trial(
     return summary
 
 
+def confidence_of(trial: Trial, pools: Sequence[PoolFacts]) -> Confidence | None:
+    """How well all steps' times are known; None where the costs know none."""
+    parts = [part for pool, did in zip(trial.pools, pools) for part in pool.setup.cost.run_parts(did.totals)]
+    return confidence(parts) if parts else None
+
+
 def hand_to_all(takers: Sequence[Callable[[RequestRecords], None]], records: RequestRecords) -> None:
     for take in takers:
         take(records)
 
 
-class WatchedRecorder(Recorder):
-    """Tells now and then how many requests have ended."""
+def progress_of(fleet: Fleet, tell: Callable[[int], None]) -> None:
+    """Tell how many requests have ended."""
+    tell(sum(endpoint.recorder.num_ended + len(endpoint.replica.ended) for endpoint in fleet.endpoints))
 
-    def __init__(
-        self,
-        on_records: Callable[[RequestRecords], None],
-        on_gaps: Callable[[GapRuns], None],
-        audit: Audit | None,
-        progress: Callable[[int], None] | None,
-    ) -> None:
-        super().__init__(on_records, on_gaps, audit)
-        self.progress = progress
 
-    def flush(self, replica: Replica) -> None:
-        super().flush(replica)
-        if self.progress is not None:
-            self.progress(self.num_ended + len(replica.ended))
+def do_nothing() -> None:
+    pass

@@ -13,6 +13,7 @@ from seatrial.core.errors import ScenarioError
 from seatrial.trial.yaml_file import read_yaml
 from seatrial.workload.spec import ClosedLoopSpec, NonNegative, Number, Positive, Rate, Spec, WorkloadSpec
 
+DEFAULT_ROUTER = "round-robin"
 BUILTIN = Path(__file__).parent / "data" / "default.yaml"
 
 Count = Annotated[int, Field(ge=1)]
@@ -49,13 +50,6 @@ class PoolSpec(Spec):
     num_gpu_blocks_override: Count | None = None
     cudagraph_mode: str | None = None
     max_cudagraph_capture_size: Count | None = None
-
-    @field_validator("replicas")
-    @classmethod
-    def _one_replica(cls, replicas: int) -> int:
-        if replicas > 1:
-            raise ValueError(f"this version runs one replica, not {replicas}; leave it out and give it one replica's share of the requests")
-        return replicas
 
 
 class TraceSpec(Spec):
@@ -95,10 +89,15 @@ Targets = dict[Literal["ttft", "tpot", "itl", "e2e", "queue"], dict[str, Number]
 
 
 class Scenario(Spec):
-    """One run: which requests, on what, to hold which promise. `warmup` and `cooldown` are seconds that the figures leave out."""
+    """One run: which requests, on what, to hold which promise. `warmup` and `cooldown` are seconds that the figures leave out.
+
+    `router` sends each request to a replica of any pool. What it knows of the engines' own figures is up to `view_delay` seconds old.
+    """
 
     model: str
     pools: Annotated[list[PoolSpec], Field(min_length=1)]
+    router: str = DEFAULT_ROUTER
+    view_delay: NonNegative = 0.0
     workload: AnyWorkload
     cost: str = "roofline"
     slo: str | Targets | None = None
@@ -108,13 +107,15 @@ class Scenario(Spec):
 
     @field_validator("pools")
     @classmethod
-    def _one_pool(cls, pools: list[PoolSpec]) -> list[PoolSpec]:
-        if len(pools) > 1:
-            raise ValueError(f"this version runs one pool, not {len(pools)}; give each its own scenario")
+    def _own_names(cls, pools: list[PoolSpec]) -> list[PoolSpec]:
+        names = [pool.name for pool in pools]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise ValueError(f"two pools are called {twice!r}; give each a name of its own")
         return pools
 
     @property
     def pool(self) -> PoolSpec:
+        """The first of them, which the flags change."""
         return self.pools[0]
 
 
@@ -155,9 +156,10 @@ def _located(scenario: Scenario, folder: Path) -> Scenario:
     changes: dict[str, object] = {}
     if scenario.model.strip() and find(scenario.model) is None and (folder / Path(scenario.model).expanduser()).exists():
         changes["model"] = _absolute(scenario.model, folder)
-    if scenario.pool.accelerator.endswith(".toml"):
-        accelerator = _absolute(scenario.pool.accelerator, folder)
-        changes["pools"] = [scenario.pool.model_copy(update={"accelerator": accelerator})]
+    changes["pools"] = [
+        pool.model_copy(update={"accelerator": _absolute(pool.accelerator, folder)}) if pool.accelerator.endswith(".toml") else pool
+        for pool in scenario.pools
+    ]
     if isinstance(scenario.workload, TraceSpec):
         changes["workload"] = scenario.workload.model_copy(update={"trace": _absolute(scenario.workload.trace, folder)})
     return scenario.model_copy(update=changes)

@@ -57,12 +57,12 @@ class ReplicaSetup:
 
 
 def resolve_replica(scenario: Scenario) -> ReplicaSetup:
-    """Look everything up. What does not exist, cannot be or does not fit is refused here."""
+    """Of the first pool."""
     return resolve_pool(scenario.model, scenario.pool, scenario.cost)
 
 
 def resolve_pool(model_name: str, pool: PoolSpec, cost_text: str = "roofline") -> ReplicaSetup:
-    """The same, of a scenario's parts."""
+    """Look everything up. What does not exist, cannot be or does not fit is refused here."""
     model, accelerator = load_model(model_name), load_accelerator(pool.accelerator)
     if pool.quantization is not None:
         model = quantized(model, pool.quantization)
