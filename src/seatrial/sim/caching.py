@@ -65,6 +65,7 @@ class CachingReplica(Replica):
         if plan.chunks or plan.preempted or plan.stalled:
             self.take_step(plan)
         elif self.decodes.count:
+            self.plan_holds = True
             self.coast(horizon)
         else:
             raise PolicyError(f"{type(self.scheduler).__name__} plans nothing though nothing runs; it must make progress")

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from heapq import heappop, heappush
-from math import floor, inf
+from math import floor, inf, nextafter
 from typing import NamedTuple
 
 from seatrial.core.record import Status
@@ -171,7 +171,8 @@ class Endpoint:
                     self.report_at(self.last_tick(moment))
                 self.deliver(moment)
             elif self.earliest_end <= moment:
-                self.advance(self.earliest_end)
+                knows_end = self.earliest_end > nextafter(self.replica.now, inf)
+                self.advance(self.earliest_end if knows_end else moment)
             else:
                 break
             self.note()

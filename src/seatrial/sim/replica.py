@@ -54,6 +54,7 @@ class Replica(ReplicaState):
         if self.now < ready_time:  # it was idle
             self.idle_time += ready_time - self.now
             self.now = self.last_start = ready_time
+        self.plan_holds = False
         self.waiting.append(seq)
         return True
 
@@ -94,6 +95,7 @@ class Replica(ReplicaState):
         if plan.chunks or plan.preempted or plan.stalled:
             self.take_step(plan)
         elif self.decodes.count:
+            self.plan_holds = True
             self.coast(horizon)
         else:
             raise PolicyError(f"{type(self.scheduler).__name__} plans nothing though nothing runs; it must make progress")
@@ -168,7 +170,7 @@ class Replica(ReplicaState):
 
     def earliest_end(self) -> float:
         """No request ends before this moment, if none arrives; infinite where none runs."""
-        if self.waiting or self.prefills or self.decodes.count > self.scheduler.max_decodes:
+        if self.prefills or (self.waiting and not self.plan_holds) or self.decodes.count > self.scheduler.max_decodes:
             return nextafter(self.now, inf)  # the next step is yet to be planned, and takes some time
         if not self.decodes.count:
             return inf
@@ -184,6 +186,7 @@ class Replica(ReplicaState):
 
     def end_run(self, decodes: DecodeSet, end: float) -> None:
         """Some have taken their last token at the end of a run."""
+        self.plan_holds = False
         self.end_decodes(decodes, end)
 
     def run_short_of_blocks(self) -> None:
@@ -191,6 +194,7 @@ class Replica(ReplicaState):
 
     def take_step(self, plan: StepPlan) -> None:
         """Do what the scheduler decided, once."""
+        self.plan_holds = False
         start, decodes = self.now, self.decodes
         done: list[Sequence] = []
         used, batch = self.start_step(plan, done)

@@ -50,6 +50,7 @@ class ReplicaState:
         self.num_padded_blocks = 0  # of those, by padding
         self.ended: list[Sequence] = []  # completed or rejected, for whoever records them
         self.log = StepLog()
+        self.plan_holds = False  # decodes alone, though somebody waits: until something arrives or ends
         self.num_preemptions = 0
         self.peak_blocks = 0
         self.num_step_blocks = 0  # held during the last step
@@ -176,6 +177,7 @@ class ReplicaState:
 
     def give_up(self, seq: Sequence) -> None:
         """Its client has gone: it leaves before the next step is planned, wherever it is, and lets go of its blocks."""
+        self.plan_holds = False
         if seq.row in self.members:
             self.leave(seq)
             del self.members[seq.row]
