@@ -126,7 +126,12 @@ def test_a_fleet_sums_up_its_replicas_and_its_peak_is_that_of_the_fullest(record
     other = EngineTotals(num_steps=6, busy_time=4.0, num_decodes=10, peak_blocks=2, kv_block_seconds=30.0, steps_by_tokens={2: 6})
     large, small = Work(6e12, 0.0, 6e12, 1e12), Work(1e12, 2e12, 1e12, 1e12)
     pools = [pool(TOTALS, other, work=large), pool(TOTALS, name="old", capacity_blocks=80, work=small)]
-    found = summarise(small_run(records), pools, wall_time=0.5).as_dict()
+    tally = small_run(records)
+    by_pool = {"main": Tally(part_of=tally), "old": Tally(part_of=tally)}
+    by_pool["old"].add(records([(2.0, 200, 1, 1.0, 4.0, 4.0), (4.0, 400, 9, *LOST, Status.REJECTED)]))
+    found = summarise(tally, pools, by_pool=by_pool, wall_time=0.5).as_dict()
+    assert [(one["num_requests"], one["num_completed"], one["ttft_s"]["mean"]) for one in found["pools"]] == [(0, 0, None), (2, 1, 2.0)]
+    assert found["pools"][1]["output_tokens_per_s"] == 1 / 5
     assert (found["num_steps"], found["num_preemptions"]) == (4 + 6 + 4, 2)
     assert found["kv_cache"] == {"capacity_tokens": 1600, "peak_usage": 0.8, "mean_usage": (10 + 30 + 10) / (100 * 5)}
     assert found["utilization"]["busy"] == pytest.approx((2 + 4 + 2) / (3 * 5))

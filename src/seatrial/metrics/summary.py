@@ -1,7 +1,7 @@
 """What a run amounts to, as people and programs read it. docs/metrics.md defines every figure."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import accumulate
 from typing import Any
@@ -129,8 +129,16 @@ class ReplicaSummary:
 
 @dataclass(frozen=True, slots=True)
 class PoolSummary:
+    """What those saw whom the pool served, and its replicas."""
+
     name: str
     num_replicas: int
+    num_requests: int
+    num_completed: int
+    output_tokens_per_s: float | None
+    ttft_s: Distribution
+    tpot_s: Distribution
+    e2e_s: Distribution
     replicas: tuple[ReplicaSummary, ...]
 
 
@@ -178,12 +186,15 @@ def summarise(
     tally: Tally,
     pools: Sequence[PoolFacts],
     *,
+    by_pool: Mapping[str, Tally] | None = None,
     wall_time: float,
     confidence: Confidence | None = None,
     has_prefix_cache: bool = False,
     version: str = __version__,
 ) -> Summary:
     """Close the tally and read it. `wall_time` is the seconds that the simulation itself took.
+
+    `by_pool` has those of the pools, each a part of the tally; without it there is one pool.
 
     What the pools' facts tell (steps, preemptions, KV cache, utilisation) is of the whole run, trimmed or not.
     """
@@ -216,7 +227,7 @@ def summarise(
         batch=_batch(tally, totals),
         utilization=_utilization(pools, tally.span),
         estimate=_estimate(confidence) if confidence else None,
-        pools=tuple(_pool(pool, tally.span) for pool in pools),
+        pools=tuple(_pool(pool, by_pool[pool.name] if by_pool else tally, tally) for pool in pools),
         wall_s=wall_time,
         simulated_requests_per_wall_s=_ratio(tally.num_seen, wall_time),
         seatrial_version=version,
@@ -231,7 +242,8 @@ def _kv_cache(pools: Sequence[PoolFacts], span: float) -> KvCache:
     return KvCache(capacity_tokens, max(peaks, default=None), _ratio(token_seconds, capacity_tokens * span))
 
 
-def _pool(pool: PoolFacts, span: float) -> PoolSummary:
+def _pool(pool: PoolFacts, own: Tally, whole: Tally) -> PoolSummary:
+    own.close()
     replicas = tuple(
         ReplicaSummary(
             replica=each.replica,
@@ -239,12 +251,22 @@ def _pool(pool: PoolFacts, span: float) -> PoolSummary:
             num_completed=each.num_completed,
             num_output_tokens=each.num_output_tokens,
             num_preemptions=each.totals.num_preemptions,
-            busy=_ratio(each.totals.busy_time, span),
+            busy=_ratio(each.totals.busy_time, whole.span),
             kv_peak_usage=_ratio(each.totals.peak_blocks, pool.capacity_blocks),
         )
         for each in pool.replicas
     )
-    return PoolSummary(pool.name, len(replicas), replicas)
+    return PoolSummary(
+        name=pool.name,
+        num_replicas=len(replicas),
+        num_requests=own.num_requests,
+        num_completed=int(own.num_by_status[Status.COMPLETED]),
+        output_tokens_per_s=_ratio(own.num_output_tokens, whole.duration),
+        ttft_s=Distribution.of(own.sketches["ttft"]),
+        tpot_s=Distribution.of(own.sketches["tpot"]),
+        e2e_s=Distribution.of(own.sketches["e2e"]),
+        replicas=replicas,
+    )
 
 
 def _slo(tally: Tally) -> SloResult | None:

@@ -17,12 +17,12 @@ class Tally:
 
     With `warmup` or `cooldown` only those requests count that arrive from `warmup` seconds after the first arrival to `cooldown` seconds
     before the last, and of the gaps the runs that start in that window, each whole. What may yet fall outside is held back: as much memory
-    as the trimmed requests and runs need.
+    as the trimmed requests and runs need. One that is `part_of` another, which is told first, is trimmed where that is.
     """
 
-    def __init__(self, slo: SLO | None = None, warmup: float = 0.0, cooldown: float = 0.0) -> None:
+    def __init__(self, slo: SLO | None = None, warmup: float = 0.0, cooldown: float = 0.0, *, part_of: "Tally | None" = None) -> None:
         self.slo = slo
-        self.window = Window(warmup, cooldown)
+        self.window: Window = Window(warmup, cooldown) if part_of is None else part_of.window
         self.num_by_status = np.zeros(len(Status), np.int64)
         self.num_prompt_tokens = 0
         self.num_output_tokens = 0

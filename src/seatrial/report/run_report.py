@@ -33,6 +33,7 @@ def _parts(trial: Trial, summary: Summary, timeline: Timeline) -> Iterator[Rende
     yield from trimmed_line(trial.scenario)
     if summary.num_completed:
         yield latency_table(summary)
+        yield from pool_table(summary)
         if summary.slo:
             yield slo_table(summary.slo)
         yield pairs(throughput_rows(trial, summary))
@@ -67,6 +68,24 @@ def latency_table(summary: Summary) -> Table:
         values = (found.mean, found.p50, found.p90, found.p95, found.p99, found.max)
         made.add_row(name, unit, *(seconds_in(unit, value) for value in values))
     return made
+
+
+def pool_table(summary: Summary) -> Iterator[RenderableType]:
+    """Only where there are several: what those saw whom each served."""
+    if len(summary.pools) == 1:
+        return
+    unit = unit_for(summary.ttft_s.p90)
+    made = table("<pool", "requests", f"TTFT {unit}: p50", "p90", "p99", "TPOT ms: p50", "p90", "E2E s: p90")
+    for pool in summary.pools:
+        ttft, tpot = pool.ttft_s, pool.tpot_s
+        made.add_row(
+            pool.name,
+            f"{pool.num_requests:,}",
+            *(seconds_in(unit, value) for value in (ttft.p50, ttft.p90, ttft.p99)),
+            *(seconds_in("ms", value) for value in (tpot.p50, tpot.p90)),
+            seconds_in("s", pool.e2e_s.p90),
+        )
+    yield made
 
 
 def slo_table(slo: SloResult) -> Table:

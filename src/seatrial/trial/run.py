@@ -1,7 +1,7 @@
 """The run of a scenario, from its first arrival to its run directory."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -42,6 +42,9 @@ def run_trial(
     with ExitStack() as stack:
         folder = stack.enter_context(run_directory(out)) if out is not None else None
         takers = [tally.add, watch] if watch else [tally.add]
+        by_pool = {pool.name: Tally(part_of=tally) for pool in trial.pools} if len(trial.pools) > 1 else None
+        if by_pool is not None:
+            takers.append(partial(add_to_pool, by_pool))
         if folder is not None:
             takers.append(stack.enter_context(RecordWriter(folder / "requests.parquet")).write)
         fleet = muster(trial, partial(hand_to_all, takers), tally.add_gaps, audit=audit)
@@ -54,6 +57,7 @@ def run_trial(
         summary = summarise(
             tally,
             pools,
+            by_pool=by_pool,
             wall_time=wall_time,
             confidence=confidence_of(trial, pools),
             has_prefix_cache=any(pool.setup.engine.enable_prefix_caching for pool in trial.pools),
@@ -74,6 +78,10 @@ def confidence_of(trial: Trial, pools: Sequence[PoolFacts]) -> Confidence | None
 def hand_to_all(takers: Sequence[Callable[[RequestRecords], None]], records: RequestRecords) -> None:
     for take in takers:
         take(records)
+
+
+def add_to_pool(tallies: Mapping[str, Tally], records: RequestRecords) -> None:
+    tallies[records.pool].add(records)
 
 
 def progress_of(fleet: Fleet, tell: Callable[[int], None]) -> None:
