@@ -79,11 +79,21 @@ def test_what_no_router_is_called_or_takes_is_told(text, told):
     assert str(refused.value) == told
 
 
-@pytest.mark.parametrize("index", [-1, 3])
+@pytest.mark.parametrize("thing", [str, dataclass(type("Empty", (), {}))])
+def test_what_is_no_router_is_told(monkeypatch, thing):
+    monkeypatch.setattr(Point, "load", staticmethod(lambda: thing))
+    monkeypatch.setattr(named, "_entry_points", lambda group: (Point,))
+    with pytest.raises(
+        PolicyError, match=r"'sticky', my_routers:Sticky, must be a dataclass with a method begin; docs/routers\.md has one"
+    ):
+        router_named("sticky")
+
+
+@pytest.mark.parametrize("index", [-1, 3, None, 1.0])
 def test_a_router_that_chooses_who_is_not_there_is_named(index):
     contract = RouterContract()
     contract.make = lambda: Sticky(index)
-    with pytest.raises(PolicyError, match=f"Sticky sends a request to replica {index}; there are 3, counted from 0"):
+    with pytest.raises(PolicyError, match=f"Sticky sends a request to replica {index}; give a whole number from 0 to 2"):
         contract.sail(contract.workload(0), 3)
 
 

@@ -4,7 +4,7 @@ That is right since nothing that arrives later changes what was before.
 """
 
 from collections.abc import Callable
-from math import inf
+from math import floor, inf
 from typing import NamedTuple
 
 from reference.cost import Sums
@@ -23,13 +23,19 @@ Router = Callable[[list[Seen]], int]
 
 
 class Fleet:
-    """An engine sees a request `before` seconds after it was sent, and a client the answer `after` seconds after its last token."""
+    """An engine sees a request `before` seconds after it was sent, and a client the answer `after` seconds after its last token.
 
-    def __init__(self, num_replicas: int, config: Config, cost: Callable[[Sums], float], before: float, after: float) -> None:
+    What engines report reaches the router every `view_delay` seconds.
+    """
+
+    def __init__(
+        self, num_replicas: int, config: Config, cost: Callable[[Sums], float], before: float, after: float, view_delay: float = 0.0
+    ) -> None:
         self.config = config
         self.cost = cost
         self.before = before
         self.after = after
+        self.view_delay = view_delay
         self.rows: list[list[Row]] = [[] for _ in range(num_replicas)]
         self.runs: dict[int, Run] = {}
         self.places: list[tuple[int, int]] = []  # by row: its replica, and its place among the rows there
@@ -49,11 +55,11 @@ class Fleet:
     def see(self, replica: int, moment: float) -> Seen:
         run = self.run(replica)
         num_outstanding = sum(self.end(row, outcome) > moment for row, outcome in zip(self.rows[replica], run.outcomes))
-        held = 0
+        held, told = 0, floor(moment / self.view_delay) * self.view_delay if self.view_delay else moment
         for step in run.steps:
-            if step.start < moment < step.end:
+            if step.start < told < step.end:
                 held = self.config.num_blocks - step.num_free_blocks
-            elif step.end <= moment:
+            elif step.end <= told:
                 held = self.config.num_blocks - step.num_free_blocks_after
         return Seen(num_outstanding, held)
 

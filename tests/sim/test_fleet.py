@@ -52,14 +52,14 @@ def overhead_of(case: Case) -> RequestOverhead:
     return RequestOverhead(*((0.0, 0.0), (unit / 2, unit / 4), (2 * unit, unit))[case.config.num_blocks % 3])
 
 
-def run(case: Case, router: Router, num_replicas: int, workload: Workload | None = None) -> dict[int, tuple]:
+def run(case: Case, router: Router, num_replicas: int, workload: Workload | None = None, view_delay: float = 0.0) -> dict[int, tuple]:
     """By row: its replica, status, first token, finish."""
     records: list[RequestRecords] = []
     clock, endpoints = Clock(), []
     for index in range(num_replicas):
         recorder = Recorder(records.append, lambda gaps: None, Audit(), replica=index)
-        replica = replica_of(case, Behind(case))
-        endpoints.append(Endpoint(index, "main", replica, recorder, max_num_seqs=9, clock=clock, timeout=case.config.timeout))
+        replica, timeout = replica_of(case, Behind(case)), case.config.timeout
+        endpoints.append(Endpoint(index, "main", replica, recorder, max_num_seqs=9, clock=clock, timeout=timeout, view_delay=view_delay))
     sail(workload or given_rows(case), Fleet(endpoints, clock, router, Random(0)))
     return {
         int(some.row[i]): (some.replica, int(some.status[i]), float(some.first_token_time[i]), float(some.finish_time[i]))
@@ -68,8 +68,8 @@ def run(case: Case, router: Router, num_replicas: int, workload: Workload | None
     }
 
 
-def naive_fleet(case: Case, num_replicas: int) -> NaiveFleet:
-    return NaiveFleet(num_replicas, case.config, lambda sums: Windowed(case).step_time(Batch(*sums)), *overhead_of(case))
+def naive_fleet(case: Case, num_replicas: int, view_delay: float = 0.0) -> NaiveFleet:
+    return NaiveFleet(num_replicas, case.config, lambda sums: Windowed(case).step_time(Batch(*sums)), *overhead_of(case), view_delay)
 
 
 def compare(ours: dict[int, tuple], naive: NaiveFleet) -> None:
@@ -105,15 +105,31 @@ def test_the_shortest_queue_is_joined_as_by_a_naive_fleet():
 
 
 def check_used_blocks(case: Case, num_replicas: int) -> None:
+    """As of now in some cases, in others as of the last time that the engines were asked."""
     case = case._replace(config=replace(case.config, async_scheduling=False))
-    naive = naive_fleet(case, num_replicas)
+    delay = (0.0, 3 / 64, 1.0)[len(case.rows) % 3]
+    naive = naive_fleet(case, num_replicas, delay)
     route(case.rows, naive, least_kv)
-    compare(run(case, router_named("least-kv"), num_replicas), naive)
+    compare(run(case, router_named("least-kv"), num_replicas, view_delay=delay), naive)
 
 
 def test_used_blocks_are_seen_as_by_a_naive_fleet():
     hunt(one_of(cases("vllm-v1"), cases("vllm-v0"), caching_cases()), check_used_blocks, 300)
     hunt(cruising_cases(max_rows=30), check_used_blocks, 100)
+
+
+@pytest.mark.parametrize("think_time", [0.0, 1 / 64, 1.0])
+@pytest.mark.parametrize("view_delay", [0.0, 3 / 64])
+def test_used_blocks_are_seen_in_a_closed_loop_as_by_a_naive_fleet(think_time, view_delay):
+    def check(case: Case, num_replicas: int) -> None:
+        assume(case.is_dyadic and not any(case.config.rejects(row) for row in case.rows))
+        case = case._replace(config=replace(case.config, async_scheduling=False))
+        naive = naive_fleet(case, num_replicas, view_delay)
+        route_closed_loop(case.rows, naive, least_kv, num_replicas + 1, think_time)
+        workload = closed_loop(given_rows(case), num_replicas + 1, think_time)
+        compare(run(case, router_named("least-kv"), num_replicas, workload, view_delay), naive)
+
+    hunt(one_of(cases("vllm-v1"), cases("vllm-v0"), caching_cases()), check, 60)
 
 
 @pytest.mark.parametrize("think_time", [0.0, 1 / 64, 1.0])

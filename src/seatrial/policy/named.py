@@ -8,7 +8,7 @@ the same door:
 """
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
@@ -43,6 +43,8 @@ def _named(kind: str, text: str) -> Any:  # Any: what an entry point gives
         policy = points[name].load()
     except (ImportError, AttributeError) as problem:
         raise PolicyError(f"the {kind} {name!r} cannot be loaded from {points[name].value} ({problem}); reinstall what brings it") from None
+    if not (is_dataclass(policy) and callable(getattr(policy, "begin", None))):
+        raise PolicyError(f"the {kind} {name!r}, {points[name].value}, must be a dataclass with a method begin; docs/{kind}s.md has one")
     given = _options(kind, name, rest)
     allowed = {field.name: field for field in fields(policy) if field.init}
     if unknown := next((option for option in given if option not in allowed), None):

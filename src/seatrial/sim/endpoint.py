@@ -129,26 +129,35 @@ class Endpoint:
     def advance_to_end(self, moment: float) -> None:
         """The same, but only until a request ends."""
         if self.view_delay:
-            self.report_at(self.last_tick(moment))
+            moment = min(moment, self.due)  # when the engine is to report before something ends is not known beyond that
+            if self.last_report.time < (tick := self.last_tick(moment)):
+                if self.run_to_end(tick):
+                    return
+                self.report_at(tick)
+        self.run_to_end(moment)
+
+    def run_to_end(self, moment: float) -> bool:
+        """Run until a request ends, which is told, or to the moment."""
         replica = self.replica
         num_ended = len(replica.ended)
         while self.pending and self.pending[0][2] <= moment:
             if replica.seen_until < self.pending[0][2]:
                 self.run_until(self.pending[0][2], stop_at_end=True)
             if len(replica.ended) > num_ended:
-                return
+                return True
             take_in_one_by_one(self.pending[:1], self.prefixes, replica, self.patience)
             del self.pending[0], self.prefixes[0]
         self.run_until(moment, stop_at_end=True)
+        return len(replica.ended) > num_ended
 
     def note(self) -> None:
         """Whatever has ended will be answered."""
         ended = self.replica.ended
         if len(ended) > self.num_noted:
             for seq in ended[self.num_noted :]:
-                if seq.status is COMPLETED:
+                if seq.status == COMPLETED:
                     heappush(self.answers, (seq.finish_time + self.after, seq.row, seq.num_prompt_tokens))
-                elif seq.status is not REJECTED:
+                elif seq.status != REJECTED:
                     assert self.patience is not None
                     heappush(self.answers, (self.patience.moment(seq), seq.row, seq.num_prompt_tokens))
             self.num_noted = len(ended)

@@ -53,10 +53,9 @@ class Fleet:
         """Where it goes, says the router."""
         self.clock.now = request.arrival_time
         index = self.choose(request)
-        if not 0 <= index < len(self.endpoints):
-            raise PolicyError(
-                f"{type(self.router).__name__} sends a request to replica {index!r}; there are {len(self.endpoints)}, counted from 0"
-            )
+        if type(index) is not int or not 0 <= index < len(self.endpoints):
+            last = len(self.endpoints) - 1
+            raise PolicyError(f"{type(self.router).__name__} sends a request to replica {index!r}; give a whole number from 0 to {last}")
         return self.endpoints[index]
 
     def watch(self, endpoint: Endpoint) -> None:
