@@ -59,6 +59,14 @@ def test_json_has_the_numbers_and_what_is_left_out_is_said(tmp_path, capsys):
     assert (set(found["values"]), found["num_points"]) == ({"per_step"}, 2)
 
 
+def test_a_model_that_does_not_fit_is_left_out_and_said(tmp_path, capsys):
+    large = ROWS[0].replace("a,llama-3.1-8b", "e,llama-3.1-70b", 1)
+    assert fit(points_file(tmp_path, *ROWS, large), "--json") == 0
+    told = capsys.readouterr()
+    assert "e is left out: llama-3.1-70b does not fit h100_sxm" in told.err
+    assert json.loads(told.out)["num_points"] == 2
+
+
 def test_a_figure_of_0_is_left_out_and_said(tmp_path, capsys):
     assert fit(points_file(tmp_path, *ROWS, ROWS[0].replace("a,", "c,", 1).replace(",30,", ",0,")), "--json") == 0
     told = capsys.readouterr()

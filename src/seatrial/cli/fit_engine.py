@@ -9,7 +9,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from seatrial.catalog import load_engine
+from seatrial.catalog import load_accelerator, load_engine
 from seatrial.cli.fit_flags import Date, dated
 from seatrial.cli.flags import Json
 from seatrial.cli.output import note, print_json, progress, show
@@ -26,7 +26,6 @@ from seatrial.validate.accuracy import error_of
 from seatrial.validate.experiment import prepare
 from seatrial.validate.names import read_names
 from seatrial.validate.points import read_points
-from seatrial.validate.predict import setup_of
 from seatrial.validate.steps import read_steps
 from seatrial.validate.validation import chosen
 
@@ -65,10 +64,10 @@ def engine(
         note(f"{count} points are left out: {name}")
     if zeros := sum(point.measured.get(metric, 1) <= 0 for point in asked for metric in SPREADS if point.point_id in prepared.systems):
         note(f"{zeros} measured figures are left out: they are not above 0")
-    setups = [setup_of(experiment.system) for experiment in prepared.experiments]
-    if not setups:
+    if not prepared.experiments:
         raise FitError(f"none of the {len(asked)} points of {points} can be simulated; `seatrial validate` says why of each")
-    architectures = sorted({setup.accelerator.architecture for setup in setups})
+    accelerators = {experiment.system.pool.accelerator for experiment in prepared.experiments}
+    architectures = sorted({load_accelerator(name).architecture for name in accelerators})
     knobs = knobs_for(architectures, fit or None)
     start = start_values(knobs, {architecture: load_engine(base, architecture) for architecture in architectures})
     effort = sum(experiment.effort for experiment in prepared.experiments)
