@@ -142,3 +142,10 @@ def test_a_closed_loop_is_served_as_by_a_naive_fleet(think_time):
         compare(run(case, router_named("least-outstanding"), num_replicas, workload), naive)
 
     hunt(one_of(cases(max_pipeline_parallel=2), caching_cases()), check, 60)
+
+
+@pytest.mark.slow
+def test_a_fleet_equals_the_naive_one_over_a_long_hunt():
+    hunt(cases(max_rows=40, max_pipeline_parallel=3), check_shortest_queue, 1000)
+    hunt(impatient_cases(caching_cases(max_rows=40)), check_shortest_queue, 1000)
+    hunt(one_of(cases("vllm-v1", max_rows=40), cases("vllm-v0", max_rows=40), caching_cases(max_rows=40)), check_used_blocks, 1000)
