@@ -4,7 +4,7 @@
     ├── CatalogError     a model, accelerator or config.json that is unknown or unreadable
     ├── ScenarioError    a scenario file or flag that says something impossible
     ├── WorkloadError    a trace or generator that cannot be read or run
-    ├── PolicyError      a scheduler (later: router ...) that is unknown or answers nonsense
+    ├── PolicyError      a scheduler or router that is unknown or answers nonsense
     ├── CapacityError    a model that does not fit where it was put
     ├── FitError         measured tables that cannot be read or fitted
     └── PointsError      a file of measured points, or what goes with it, that cannot be used
