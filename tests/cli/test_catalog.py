@@ -8,6 +8,7 @@ import pytest
 from seatrial.catalog import accelerator_names, load_accelerator, load_model, model_names
 from seatrial.catalog.models import families
 from seatrial.cli.main import main
+from seatrial.policy.named import known
 
 TINY = {
     "model_type": "llama",
@@ -112,3 +113,14 @@ def test_an_unknown_name_gets_the_nearest_one(kind, name, near, capsys):
     assert told.out == ""
     assert near in told.err
     assert told.err.count("\n") == 1
+
+
+def test_every_router_is_told_with_its_options(told):
+    said = told("routers")
+    assert max(map(len, said.splitlines())) <= 80
+    for name in known("router"):
+        assert f"{name} " in said
+    assert "weight=1.0, index=approximate, ttl=120.0" in said
+    found = {each["name"]: each for each in json.loads(told("routers", "--json"))["routers"]}
+    assert found["session"]["options"] == {"load_factor": None}
+    assert found["round-robin"] == {"name": "round-robin", "what": "Each replica in turn.", "options": {}, "needed": []}

@@ -25,7 +25,7 @@ INTERRUPTED, READER_GONE, TERMINATED = 130, 141, 143  # as a shell counts SIGINT
 GROUPS = {
     "workload": "Requests over time: describe, generate and convert traces.",
     "fit": "Make the data files that times rest on from measurements: ours, or your own.",
-    "catalog": "Models, accelerators and engines that are known by name, with the source of every number.",
+    "catalog": "Models, accelerators, engines and routers that are known by name, with the source of every number.",
 }
 COMMANDS = {
     "run": (
@@ -74,6 +74,10 @@ COMMANDS = {
     "catalog models": (
         "seatrial.cli.catalog:models",
         "The models that are known by name, or all about one: of the catalogue, or of a config.json.",
+    ),
+    "catalog routers": (
+        "seatrial.cli.catalog_routers:routers",
+        "The routers that --router can name, with their options.",
     ),
     "catalog engines": (
         "seatrial.cli.catalog:engines",

@@ -8,10 +8,11 @@ the same door:
 """
 
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from inspect import getdoc
+from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -22,6 +23,27 @@ from seatrial.policy.router import Router
 def router_named(text: str) -> Router:
     found: Router = _named("router", text)
     return found
+
+
+class Described(NamedTuple):
+    """A policy as its class tells of it. An option without a default is needed."""
+
+    name: str
+    what: str
+    options: Mapping[str, object]
+    needed: tuple[str, ...]
+
+
+def described(kind: str) -> list[Described]:
+    """All policies of a kind, by name. One that cannot be loaded is refused, with where it comes from."""
+    return [_described(name, _loaded(kind, point)) for name, point in sorted(known(kind).items())]
+
+
+def _described(name: str, policy: Any) -> Described:
+    own = [field for field in fields(policy) if field.init]
+    needed = tuple(field.name for field in own if field.default is MISSING)
+    what = " ".join((getdoc(policy) or "").split("\n\n")[0].split())
+    return Described(name, what, {field.name: field.default for field in own if field.name not in needed}, needed)
 
 
 def known(kind: str) -> dict[str, EntryPoint]:
@@ -39,12 +61,7 @@ def _named(kind: str, text: str) -> Any:  # Any: what an entry point gives
     points = known(kind)
     if name not in points:
         raise PolicyError(f"no {kind} {name!r}; {nearest(name, points)}")
-    try:
-        policy = points[name].load()
-    except (ImportError, AttributeError) as problem:
-        raise PolicyError(f"the {kind} {name!r} cannot be loaded from {points[name].value} ({problem}); reinstall what brings it") from None
-    if not (is_dataclass(policy) and callable(getattr(policy, "begin", None))):
-        raise PolicyError(f"the {kind} {name!r}, {points[name].value}, must be a dataclass with a method begin; docs/{kind}s.md has one")
+    policy = _loaded(kind, points[name])
     given = _options(kind, name, rest)
     allowed = {field.name: field for field in fields(policy) if field.init}
     if unknown := next((option for option in given if option not in allowed), None):
@@ -54,6 +71,16 @@ def _named(kind: str, text: str) -> Any:  # Any: what an entry point gives
         return TypeAdapter(policy).validate_python(given)
     except ValidationError as error:
         raise PolicyError(f"the {kind} {name!r}: {_complaint(error, given)}") from None
+
+
+def _loaded(kind: str, point: EntryPoint) -> Any:
+    try:
+        policy = point.load()
+    except (ImportError, AttributeError) as problem:
+        raise PolicyError(f"the {kind} {point.name!r} cannot be loaded from {point.value} ({problem}); reinstall what brings it") from None
+    if not (is_dataclass(policy) and callable(getattr(policy, "begin", None))):
+        raise PolicyError(f"the {kind} {point.name!r}, {point.value}, must be a dataclass with a method begin; docs/{kind}s.md has one")
+    return policy
 
 
 def _options(kind: str, name: str, text: str) -> dict[str, str]:
