@@ -2,10 +2,13 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 
 from seatrial.cli.main import main
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 def explain(capsys, *flags):
@@ -148,3 +151,15 @@ def test_bad_input_gets_one_sentence(capsys, flags, sentence):
     assert told.out == ""
     assert sentence in told.err
     assert told.err.count("\n") == 1
+
+
+def test_of_several_pools_one_is_explained_and_said_which(capsys):
+    fleet = str(EXAMPLES / "old-and-new-accelerators.yaml")
+    assert main(["explain", fleet, "--json"]) == 0
+    told = capsys.readouterr()
+    assert json.loads(told.out)["replica"]["accelerator"] == "h100_sxm"
+    assert told.err == "note: this is the pool 'new', the first of 2; --pool chooses another\n"
+    old = explain_json(capsys, fleet, "--pool", "old", "--max-num-seqs", 7)
+    assert (old["replica"]["accelerator"], old["replica"]["engine"]["max_num_seqs"]) == ("a100_sxm", 7)
+    assert main(["explain", fleet, "--pool", "odl"]) == 2
+    assert "the scenario has no pool 'odl'; did you mean old?" in capsys.readouterr().err

@@ -6,15 +6,16 @@ from typing import Annotated, Any
 from cyclopts import Group, Parameter
 
 from seatrial.cli.flags import Json
-from seatrial.cli.output import console, print_json
+from seatrial.cli.output import console, note, print_json
 from seatrial.cli.scenario_flags import Count, ReplicaFlags, ScenarioFile, whole
 from seatrial.core.curves import Confidence, Estimate
+from seatrial.core.errors import ScenarioError, nearest
 from seatrial.cost import OperatorTime
 from seatrial.trial.changes import changed
 from seatrial.trial.notes import setup_notes
 from seatrial.trial.outcome import described_replica
 from seatrial.trial.probe import Step, kv_facts, peaks, probe, step_notes
-from seatrial.trial.scenario import builtin_scenario, read_scenario
+from seatrial.trial.scenario import Scenario, builtin_scenario, read_scenario
 from seatrial.trial.setup import ReplicaSetup, resolve_replica
 
 BATCH = Group("Batch", sort_key=1)
@@ -37,12 +38,14 @@ def explain(
     prompt_tokens: PromptTokens = None,
     prompt_offset: PromptOffset = 0,
     replica: ReplicaFlags = NOTHING_SAID,
+    pool: Annotated[str | None, Parameter(help="of several pools the one to explain; without it, the first")] = None,
     json: Json = False,
 ) -> None:
     """Without --decodes and --prompt-tokens two steps are shown: 32 decodes, and one prompt of 1,000 tokens."""
-    asked = changed(
-        builtin_scenario() if scenario is None else read_scenario(scenario), top=replica.top(), pool=replica.pool(), workload={}
-    )
+    asked = first_pool(builtin_scenario() if scenario is None else read_scenario(scenario), pool)
+    if pool is None and len(asked.pools) > 1:
+        note(f"this is the pool {asked.pool.name!r}, the first of {len(asked.pools)}; --pool chooses another")
+    asked = changed(asked, top=replica.top(), pool=replica.pool(), workload={})
     setup = resolve_replica(asked)
     if decodes is None and prompt_tokens is None:
         steps = [probe(setup, 32, context, 0, 0), probe(setup, 0, context, 1000, prompt_offset)]
@@ -54,6 +57,17 @@ def explain(
     from seatrial.report.explain_report import explain_report  # brings rich, which --json need not wait for
 
     console().print(explain_report(setup, steps, context))
+
+
+def first_pool(scenario: Scenario, name: str | None) -> Scenario:
+    """With the pool of this name, which the flags then change, before the others."""
+    if name is None:
+        return scenario
+    names = [pool.name for pool in scenario.pools]
+    if name not in names:
+        raise ScenarioError(f"the scenario has no pool {name!r}; {nearest(name, names)}")
+    chosen = scenario.pools[names.index(name)]
+    return scenario.model_copy(update={"pools": [chosen, *(pool for pool in scenario.pools if pool is not chosen)]})
 
 
 def explained(setup: ReplicaSetup, cost: str, steps: list[Step], context: int) -> dict[str, Any]:  # Any: as nested as JSON is
