@@ -48,8 +48,8 @@ class PointsError(SeatrialError, ValueError):
     pass
 
 
-def nearest(name: str, known: Iterable[str], most: int = 3, aliases: Iterable[str] = ()) -> str:
-    """The end of a sentence about an unknown name: the nearest known ones, or all of them if few.
+def nearest(name: str, known: Iterable[str], most: int = 3, aliases: Iterable[str] = (), few: int = 12) -> str:
+    """The end of a sentence about an unknown name: the nearest known ones, or all of them if no more than `few`.
 
     `aliases` may be the nearest, but are neither listed nor counted.
     """
@@ -58,4 +58,4 @@ def nearest(name: str, known: Iterable[str], most: int = 3, aliases: Iterable[st
     close = [lower[n] for n in get_close_matches(name.lower(), lower, n=most, cutoff=0.5)]
     if close:
         return "did you mean " + " or ".join(close) + "?"
-    return "known are " + ", ".join(names) if len(names) <= 12 else f"{len(names)} are known"
+    return "known are " + ", ".join(names) if len(names) <= few else f"{len(names)} are known"

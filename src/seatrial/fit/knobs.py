@@ -72,12 +72,9 @@ def knobs_for(architectures: Sequence[str], names: Sequence[str] | None = None) 
         prefix, _, number = name.rpartition(".")
         alike = [knob for knob in known if knob.name == number]
         if not alike or (prefix and prefix.removeprefix("on.") not in architectures):
-            numbers = sorted({knob.name for knob in known})
-            close = nearest(number, numbers)
-            raise FitError(
-                f"no number of a profile is called {name!r}, or none that is fitted here; "
-                f"{close if close.startswith('did you mean') else 'known are ' + ', '.join(numbers)}"
-            )
+            numbers = {knob.name for knob in known}
+            close = nearest(number, numbers, few=len(numbers))
+            raise FitError(f"no number of a profile is called {name!r}, or none that is fitted here; {close}")
         found += [alike[0]._replace(architecture=prefix.removeprefix("on."))] if prefix else alike
     return tuple(dict.fromkeys(found))  # one that is named twice is fitted once
 
