@@ -41,9 +41,14 @@ def described(kind: str) -> list[Described]:
 
 def _described(name: str, policy: Any) -> Described:
     own = [field for field in fields(policy) if field.init]
-    needed = tuple(field.name for field in own if field.default is MISSING)
+    needed = _needed(policy)
     what = " ".join((getdoc(policy) or "").split("\n\n")[0].split())
     return Described(name, what, {field.name: field.default for field in own if field.name not in needed}, needed)
+
+
+def _needed(policy: Any) -> tuple[str, ...]:
+    """Its options that have no default."""
+    return tuple(field.name for field in fields(policy) if field.init and field.default is MISSING)
 
 
 def known(kind: str) -> dict[str, EntryPoint]:
@@ -67,6 +72,8 @@ def _named(kind: str, text: str) -> Any:  # Any: what an entry point gives
     if unknown := next((option for option in given if option not in allowed), None):
         offer = nearest(unknown, allowed) if allowed else "it has none"
         raise PolicyError(f"the {kind} {name!r} has no option {unknown!r}; {offer}")
+    if not (given or _needed(policy)):
+        return policy()  # making a validator takes longer than many a run
     try:
         return TypeAdapter(policy).validate_python(given)
     except ValidationError as error:
