@@ -62,13 +62,7 @@ class CachingReplica(Replica):
         plan = self.scheduler.plan(self)
         if plan.budget and self.waiting:
             plan = self.admit_one_by_one(plan)
-        if plan.chunks or plan.preempted or plan.stalled:
-            self.take_step(plan)
-        elif self.decodes.count:
-            self.plan_holds = True
-            self.coast(horizon)
-        else:
-            raise PolicyError(f"{type(self.scheduler).__name__} plans nothing though nothing runs; it must make progress")
+        self.carry_out(plan, horizon)
 
     def take_rest(self, seq: Sequence) -> bool:
         """The step of a lone prompt of which all that is not cached can be computed at once; False if it is not such a case."""

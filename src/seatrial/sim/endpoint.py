@@ -71,7 +71,6 @@ class Endpoint:
         self.run_until: Callable[..., None] = replica.run_until if self.patience is None else self.patience.run_until
         self.pending: list[Pending] = []  # on their way to the engine, or there, and nobody has had to know more of them yet
         self.prefixes: list[Prefix | None] = []  # theirs
-        self.takes_one_by_one = self.patience is not None or isinstance(replica, CachingReplica)
         self.answers: list[Answer] = []
         self.num_noted = 0  # of those who have ended on the replica
         self.num_outstanding = 0
@@ -113,21 +112,11 @@ class Endpoint:
             num_due -= 1
         if not num_due:
             return
-        if self.takes_one_by_one:
-            take_in_one_by_one(pending[:num_due], prefixes, self.replica, self.patience)
-        else:
-            take_in([*pending[:num_due], (0, moment, moment, 0, 0)], self.replica, num_due)
+        take_in([*pending[:num_due], (0, moment, moment, 0, 0)], prefixes, self.replica, self.patience, num_due)
         del pending[:num_due], prefixes[:num_due]
 
-    def advance(self, moment: float) -> None:
-        """Take every step that is planned before the moment. `note` must follow."""
-        if self.view_delay:
-            self.report_at(self.last_tick(moment))
-        self.deliver(moment)
-        self.run_until(moment)
-
     def advance_to_end(self, moment: float) -> None:
-        """The same, but only until a request ends."""
+        """Take every step that is planned before the moment, but only until a request ends. `note` must follow."""
         if self.view_delay:
             moment = min(moment, self.due)  # when the engine is to report before something ends is not known beyond that
             if self.last_report.time < (tick := self.last_tick(moment)):
@@ -175,15 +164,17 @@ class Endpoint:
     def settle(self, moment: float) -> None:
         """Every answer up to the moment is back; the replica runs no further than that needs."""
         while True:
-            if self.pending and self.pending[0][2] <= moment:
-                if self.view_delay:
-                    self.report_at(self.last_tick(moment))
-                self.deliver(moment)
-            elif self.earliest_end <= moment:
-                knows_end = self.earliest_end > nextafter(self.replica.now, inf)
-                self.advance(self.earliest_end if knows_end else moment)
-            else:
+            arrives = bool(self.pending) and self.pending[0][2] <= moment
+            if not arrives and self.earliest_end > moment:
                 break
+            knows_end = not arrives and self.earliest_end > nextafter(self.replica.now, inf)
+            until = self.earliest_end if knows_end else moment
+            if self.view_delay:
+                self.report_at(self.last_tick(until))
+            if arrives:
+                self.deliver(until)
+            else:
+                self.run_until(until)
             self.note()
         while self.answers and self.answers[0][0] <= moment:
             self.take_answer()

@@ -2,7 +2,6 @@
 
 from array import array
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,9 +67,7 @@ class Recorder:
 
     def pass_records(self, replica: Replica) -> None:
         has_cache = isinstance(replica, CachingReplica)
-        records = replace(
-            records_of(replica.ended, replica.cost.request_overhead, has_cache=has_cache), pool=self.pool, replica=self.replica
-        )
+        records = records_of(replica.ended, replica.cost.request_overhead, self.pool, self.replica, has_cache=has_cache)
         completed = records.status == Status.COMPLETED
         self.num_ended += len(records)
         self.num_completed += int(completed.sum())
@@ -89,7 +86,7 @@ class Recorder:
             self.audit.add_gaps(gaps)
 
 
-def records_of(sequences: list[Sequence], overhead: RequestOverhead, *, has_cache: bool = False) -> RequestRecords:
+def records_of(sequences: list[Sequence], overhead: RequestOverhead, pool: str, replica: int, *, has_cache: bool = False) -> RequestRecords:
     """Rows in the order they ended. A client sees a token `overhead.after` seconds after the step that made it."""
     arrival_time = _floats([seq.arrival_time for seq in sequences])
     return RequestRecords(
@@ -103,6 +100,8 @@ def records_of(sequences: list[Sequence], overhead: RequestOverhead, *, has_cach
         finish_time=_floats([seq.finish_time for seq in sequences]) + overhead.after,
         num_preemptions=_integers([seq.num_preemptions for seq in sequences]),
         status=_integers([seq.status for seq in sequences]).astype(np.int8),
+        pool=pool,
+        replica=replica,
     )
 
 

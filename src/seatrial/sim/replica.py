@@ -91,7 +91,10 @@ class Replica(ReplicaState):
                 if used <= self.num_blocks and len(self.members) < whole.max_num_seqs:
                     self.take_whole(seq, used)
                     return
-        plan = self.scheduler.plan(self)
+        self.carry_out(self.scheduler.plan(self), horizon)
+
+    def carry_out(self, plan: StepPlan, horizon: float) -> None:
+        """A step of what is planned, or as many as it holds for."""
         if plan.chunks or plan.preempted or plan.stalled:
             self.take_step(plan)
         elif self.decodes.count:
@@ -119,19 +122,19 @@ class Replica(ReplicaState):
                 if not steps:
                     return
                 duration = steps * first + increment * (0.5 * steps * (steps - 1))
-            used_first, used = self.blocks_in_run(steps)
+            used = self.blocks_after(steps)
             if used > self.num_blocks:
                 steps = decodes.steps_within(self.num_blocks - self.num_held_blocks)
                 if not steps:
                     self.run_short_of_blocks()
                     return
                 duration = steps * first + increment * (0.5 * steps * (steps - 1))
-                used_first, used = self.blocks_in_run(steps)
+                used = self.blocks_after(steps)
             self.num_step_blocks = used
             if used > self.peak_blocks:
                 self.peak_blocks = used
             gaps = self.log_late_gaps(decodes, now, now + duration) if decodes.laggards else count
-            runs += pack_run(now, first, increment, steps, gaps, rows, context, used_first, used)
+            runs += pack_run(now, first, increment, steps, gaps, rows, context, self.blocks_after(1), used)
             if self.window is not None:
                 self.log.window_run(steps, decodes.window_context, decodes.window_growth)
                 decodes.advance_windows(steps)

@@ -1,22 +1,14 @@
 """A workload on a fleet, from the first arrival to the last token."""
 
-from collections.abc import Callable, Iterator
-from heapq import heappop, heappush
+from collections.abc import Callable
 from math import inf
 
-from seatrial.core.request import Arrivals, Prefix, Request, Workload
+from seatrial.core.request import Prefix, Request, Workload
 from seatrial.sim.cruise import Pending
-from seatrial.sim.endpoint import Endpoint
 from seatrial.sim.fleet import Fleet
 from seatrial.sim.garbage import without_garbage_collection
-from seatrial.sim.intake import take_in, take_in_one_by_one
+from seatrial.sim.intake import AT_ONCE, DRAIN_TIME, Arriving, Coming, one_by_one, parts, take_in
 from seatrial.sim.simulate import simulate
-
-AT_ONCE = 4096  # requests
-DRAIN_TIME = 60.0  # seconds simulated at once when the last request has come
-
-Coming = tuple[float, int, int, int, Prefix | None, str | None]
-"""Arrival time, row, prompt tokens, output tokens, how the prompt begins, session."""
 
 
 def sail(workload: Workload, fleet: Fleet, on_flush: Callable[[], None] = lambda: None) -> None:
@@ -45,21 +37,15 @@ def spread(workload: Workload, fleet: Fleet, on_flush: Callable[[], None]) -> No
             pending, prefixes = shares.setdefault(endpoint.index, ([], []))
             pending.append((row, time, time + endpoint.before, num_prompt, num_output))
             prefixes.append(prefix)
-        for index, share in shares.items():
-            take_share(fleet.endpoints[index], *share)
+        for index, (pending, prefixes) in shares.items():
+            endpoint = fleet.endpoints[index]
+            take_in(pending, prefixes, endpoint.replica, endpoint.patience)
+            endpoint.recorder.num_arrived += len(pending)
         flush(fleet, on_flush)
     for endpoint in fleet.endpoints:
         while endpoint.replica.is_busy:
             endpoint.run_until(endpoint.replica.now + DRAIN_TIME)
             endpoint.flush()
-
-
-def take_share(endpoint: Endpoint, pending: list[Pending], prefixes: list[Prefix | None]) -> None:
-    if endpoint.takes_one_by_one:
-        take_in_one_by_one(pending, prefixes, endpoint.replica, endpoint.patience)
-    else:
-        take_in(pending, endpoint.replica)
-    endpoint.recorder.num_arrived += len(pending)
 
 
 def steer(workload: Workload, fleet: Fleet, on_flush: Callable[[], None]) -> None:
@@ -76,28 +62,20 @@ def steer(workload: Workload, fleet: Fleet, on_flush: Callable[[], None]) -> Non
 
 def steer_causes(workload: Workload, fleet: Fleet, on_flush: Callable[[], None]) -> None:
     """As above, but a request that is answered may cause others, at that very moment or later."""
-    known = (coming for part in parts(workload) for coming in one_by_one(part))
-    caused: list[Coming] = []
-    coming = next(known, None)
-    num_seen = 0
+    arriving, num_seen = Arriving(workload), 0
     while True:
-        head = min((each for each in (coming, caused[0] if caused else None) if each), default=None)
+        head = arriving.first
         answer = fleet.next_answer(head[0] if head else inf)
         if answer is not None:
             end, row, _ = answer
         elif head is None:
             return
         else:
-            if head is coming:
-                coming = next(known, None)
-            else:
-                heappop(caused)
+            arriving.pop(head)
             if dispatch(head, fleet):
                 continue
             end, row = head[0], head[1]  # rejected, which is an answer, too
-        for request, num_output in workload.follow_ups(row, end):
-            row, time, num_prompt, session, prefix = request
-            heappush(caused, (time, row, num_prompt, num_output, prefix, session))
+        arriving.cause(row, end)
         num_seen += 1
         if not num_seen % AT_ONCE:
             flush(fleet, on_flush)
@@ -116,14 +94,3 @@ def flush(fleet: Fleet, on_flush: Callable[[], None]) -> None:
     for endpoint in fleet.endpoints:
         endpoint.flush()
     on_flush()
-
-
-def parts(workload: Workload) -> Iterator[Arrivals]:
-    for chunk in workload.chunks():
-        for start in range(0, len(chunk), AT_ONCE):
-            yield chunk.part(slice(start, start + AT_ONCE))
-
-
-def one_by_one(arrivals: Arrivals) -> Iterator[Coming]:
-    columns = (arrivals.arrival_time, arrivals.row, arrivals.num_prompt_tokens, arrivals.num_output_tokens)
-    yield from zip(*[column.tolist() for column in columns], arrivals.each_prefix(), arrivals.each_session())

@@ -1,21 +1,16 @@
 """A workload on a replica, from the first arrival to the last token."""
 
-from collections.abc import Callable, Iterator
-from heapq import heappop, heappush
+from collections.abc import Callable
 from math import inf
 
 from seatrial.core.record import Status
-from seatrial.core.request import Prefix, Workload
-from seatrial.sim.caching import CachingReplica
+from seatrial.core.request import Workload
 from seatrial.sim.cruise import Pending
 from seatrial.sim.garbage import without_garbage_collection
-from seatrial.sim.intake import take_in, take_in_one_by_one
+from seatrial.sim.intake import DRAIN_TIME, Arriving, parts, take_in
 from seatrial.sim.patience import Patience
 from seatrial.sim.recorder import Recorder
 from seatrial.sim.replica import Replica
-
-ARRIVALS_AT_ONCE = 4096
-DRAIN_TIME = 60.0  # seconds simulated at once when the last request has come
 
 
 def simulate(
@@ -44,26 +39,18 @@ def _simulate_open_loop(
 ) -> None:
     run_until = replica.run_until if patience is None else patience.run_until
     before = replica.cost.request_overhead.before
-    for chunk in workload.chunks():
-        for start in range(0, len(chunk), ARRIVALS_AT_ONCE):
-            part = slice(start, start + ARRIVALS_AT_ONCE)
-            times = chunk.arrival_time[part]
-            columns = (chunk.row[part], times, times + before, chunk.num_prompt_tokens[part], chunk.num_output_tokens[part])
-            arrivals: list[Pending] = list(zip(*[column.tolist() for column in columns]))
-            if isinstance(replica, CachingReplica) or patience is not None:
-                take_in_one_by_one(arrivals, chunk.part(part).each_prefix(), replica, patience)
-            else:
-                take_in(arrivals, replica)
-            recorder.num_arrived += len(times)
-            recorder.flush(replica)
-            on_flush()
+    for part in parts(workload):
+        times = part.arrival_time
+        columns = (part.row, times, times + before, part.num_prompt_tokens, part.num_output_tokens)
+        arrivals: list[Pending] = list(zip(*[column.tolist() for column in columns]))
+        take_in(arrivals, part.each_prefix(), replica, patience)
+        recorder.num_arrived += len(part)
+        recorder.flush(replica)
+        on_flush()
     while replica.is_busy:
         run_until(replica.now + DRAIN_TIME)
         recorder.flush(replica)
         on_flush()
-
-
-Caused = tuple[float, int, int, int, Prefix | None]  # arrival time, row, prompt tokens, output tokens, how the prompt begins
 
 
 def _simulate_with_follow_ups(
@@ -72,21 +59,15 @@ def _simulate_with_follow_ups(
     """As above, but a request that ends may cause others, at that very moment or later: so the replica stops whenever one ends."""
     before, after = replica.cost.request_overhead
     run_until = replica.run_until if patience is None else patience.run_until
-    known = _one_by_one(workload)
-    caused: list[Caused] = []
-    coming = next(known, None)
-    num_seen = 0
+    arriving, num_seen = Arriving(workload), 0
     while True:
-        head = min((pending for pending in (coming, caused[0] if caused else None) if pending), default=None)
+        head = arriving.first
         run_until(head[0] + before if head else inf, stop_at_end=True)
         if len(replica.ended) == num_seen:
             if head is None:
                 return
-            if head is coming:
-                coming = next(known, None)
-            else:
-                heappop(caused)
-            time, row, num_prompt, num_output, prefix = head
+            arriving.pop(head)
+            time, row, num_prompt, num_output, prefix, _ = head
             recorder.num_arrived += 1
             if replica.arrive(row, time, time + before, num_prompt, num_output, prefix) and patience is not None:
                 patience.begin()
@@ -94,14 +75,7 @@ def _simulate_with_follow_ups(
             end = seq.finish_time + after if seq.status == Status.COMPLETED else seq.arrival_time
             if seq.status == Status.FAILED and patience is not None:
                 end = patience.moment(seq)
-            for request, num_output in workload.follow_ups(seq.row, end):
-                heappush(caused, (request.arrival_time, request.row, request.num_prompt_tokens, num_output, request.prefix))
+            arriving.cause(seq.row, end)
         recorder.flush(replica)
         on_flush()
         num_seen = len(replica.ended)
-
-
-def _one_by_one(workload: Workload) -> Iterator[Caused]:
-    for chunk in workload.chunks():
-        columns = (chunk.arrival_time, chunk.row, chunk.num_prompt_tokens, chunk.num_output_tokens)
-        yield from zip(*[column.tolist() for column in columns], chunk.each_prefix())

@@ -109,19 +109,6 @@ class ReplicaState:
         """Blocks held when every decode has taken `num_steps` more tokens."""
         return self.num_held_blocks if self.reserves else self.num_held_blocks + self.decodes.blocks_after(num_steps)
 
-    def blocks_in_run(self, num_steps: int) -> tuple[int, int]:
-        """Blocks held in the first and in the last of so many decode steps."""
-        held, decodes = self.num_held_blocks, self.decodes
-        if self.reserves:
-            return held, held
-        residues, block_size, base = decodes.residues, self.block_size, held + decodes.block_base
-        cycles, rest = divmod(decodes.step + 1, block_size)
-        cycles_then, rest_then = divmod(decodes.step + num_steps, block_size)
-        return (
-            base + cycles * decodes.count + sum(residues[:rest]),
-            base + cycles_then * decodes.count + sum(residues[:rest_then]),
-        )
-
     def num_used_blocks_at(self, moment: float) -> int:
         """Blocks held then: if a step is under way, those that it was given."""
         return self.num_step_blocks if moment < self.now else self.blocks_after(0)

@@ -49,7 +49,7 @@ def run_trial(
             takers.append(stack.enter_context(RecordWriter(folder / "requests.parquet")).write)
         fleet = muster(trial, partial(hand_to_all, takers), tally.add_gaps, audit=audit)
         start = perf_counter()
-        sail(trial.workload, fleet, partial(progress_of, fleet, progress) if progress else do_nothing)
+        sail(trial.workload, fleet, partial(tell_progress, fleet, progress))
         wall_time = perf_counter() - start
         if not tally.num_seen:
             raise WorkloadError("the workload ends before its first request; give it a longer duration or a higher rate")
@@ -84,10 +84,7 @@ def add_to_pool(tallies: Mapping[str, Tally], records: RequestRecords) -> None:
     tallies[records.pool].add(records)
 
 
-def progress_of(fleet: Fleet, tell: Callable[[int], None]) -> None:
-    """Tell how many requests have ended."""
-    tell(sum(endpoint.recorder.num_ended + len(endpoint.replica.ended) for endpoint in fleet.endpoints))
-
-
-def do_nothing() -> None:
-    pass
+def tell_progress(fleet: Fleet, tell: Callable[[int], None] | None) -> None:
+    """How many requests have ended, to whoever wants to know."""
+    if tell is not None:
+        tell(sum(endpoint.recorder.num_ended + len(endpoint.replica.ended) for endpoint in fleet.endpoints))
