@@ -138,7 +138,7 @@ def rows_of(
     run = standing(cost, typical_steps(seen.totals), is_open=isinstance(experiment.traffic, Stages | Recorded))
     paces = [nudged_pace(setup, profile, knob, values, run) for knob in knobs]
     rows, system = [], experiment.system
-    of = Of(system_text(system), system.model_text, system.pool.accelerator)
+    of = Of(system_text(system), system.model, system.pool.accelerator)
     for point_id, reading in readings:
         figures = OFFLINE if isinstance(experiment.traffic, Burst) else ONLINE
         known = [metric for metric in figures if measured[point_id].get(metric, 0) > 0 and reading[metric] > 0]  # 0 has no logarithm

@@ -19,7 +19,10 @@ KIN = 0.015
 
 
 class Of(NamedTuple):
-    """What a row is about. Rows of one `kind` are of the same model on the same accelerators (and, if they are steps, the same phase)."""
+    """What a row is about. Rows of one `kind` are of the same model on the same accelerators (and, if they are steps, the same phase).
+
+    `model` is without the format of its weights: who leaves a model out has seen it in no format.
+    """
 
     kind: str
     model: str

@@ -46,6 +46,6 @@ def times(steps: Sequence[MeasuredStep], profile: Turned) -> dict[tuple[str, Of]
     for compared in validate_steps(steps, cost=cost).steps:
         if compared.step_time.actual > 0:
             system = compared.system
-            of = Of(f"{compared.step.phase} steps of {system_text(system)}", system.model_text, system.pool.accelerator)
+            of = Of(f"{compared.step.phase} steps of {system_text(system)}", system.model, system.pool.accelerator)
             found[system.engine, of].append((compared.step_time.predicted, compared.step_time.actual))
     return dict(found)
