@@ -3,6 +3,8 @@
 import json
 import re
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from seatrial.cli.main import main
@@ -64,7 +66,7 @@ def test_pictures_lie_beside_the_page_where_it_says(write_page, tmp_path):
 
 
 def test_the_same_points_give_the_same_bytes(write_page, tmp_path):
-    assert write_page() == write_page("again.md").replace("again/", "accuracy/")
+    assert write_page() == write_page("again.md").replace("again/", "accuracy/").replace("again.md", "accuracy.md")
     for picture in (tmp_path / "accuracy").iterdir():
         assert picture.read_bytes() == (tmp_path / "again" / picture.name).read_bytes()
 
@@ -74,14 +76,47 @@ def test_what_a_person_wrote_beside_it_comes_last_as_it_is(write_page, tmp_path)
     assert write_page().endswith("\n\n## Why\n\nBecause *we* tried.\n")
 
 
-def test_what_a_fit_left_out_is_a_table(write_page, tmp_path):
+def test_what_each_fit_left_out_is_a_table_under_its_files_name(write_page, tmp_path):
     error = Error(2.25, 8.0, -1.0, 7)._asdict()
-    file = tmp_path / "left_out.json"
-    file.write_text(json.dumps({"model": {"all": {"tpot_mean": error}, "llama-2-7b": {"tpot_mean": error, "ttft_mean": error}}}))
-    page = write_page("accuracy.md", "--cross-validation", file)
-    assert "## Leaving one model out" in page
+    content = {"model": {"all": {"tpot_mean": error}, "llama-2-7b": {"tpot_mean": error, "ttft_mean": error}}, "gpu": {"all": {}}}
+    for name in ("ours.cross_validation.json", "theirs.json"):
+        (tmp_path / name).write_text(json.dumps(content))
+    both = ("--cross-validation", tmp_path / "ours.cross_validation.json", "--cross-validation", tmp_path / "theirs.json")
+    page = write_page("accuracy.md", *both)
+    assert "## Leaving one model out: ours" in page
+    assert "## Leaving one model out: theirs" in page
     assert "| model | ttft_mean | tpot_mean |" in page
     assert "| all |  | 2.2 / 8.0 |" in page
+    assert "*goal*" not in page, "what is aimed at is said of our own fits alone"
+    assert "Leaving one gpu" not in page, "one that was alone could not be left out"
+
+
+def test_fits_of_the_same_name_are_refused(write_page, tmp_path, capsys):
+    (tmp_path / "more").mkdir()
+    for file in (tmp_path / "ours.json", tmp_path / "more" / "ours.json"):
+        file.write_text("{}")
+    points = str(tmp_path / "points.csv")
+    both = ["--cross-validation", str(tmp_path / "ours.json"), "--cross-validation", str(tmp_path / "more" / "ours.json")]
+    assert main(["validate", points, "--page", str(tmp_path / "p.md"), *both]) == 2
+    assert "give each file a name of its own" in capsys.readouterr().err
+
+
+def test_the_page_says_what_it_was_made_by(write_page, tmp_path):
+    (tmp_path / "fit of ours.json").write_text("{}")
+    page = write_page("p.md", "--cross-validation", tmp_path / "fit of ours.json", "--where", "model=llama*")
+    command = "seatrial validate points.csv --where 'model=llama*' --steps steps.csv --cross-validation 'fit of ours.json' --page p.md"
+    assert f"This page is written by `{command}`" in page
+
+
+def test_what_is_aimed_at_for_each_run_is_in_the_first_table(write_page, tmp_path):
+    rows = [f"{name},{name},LLMServingSim,A,llama-3.1-8b,h100_sxm,1,{LOOP},4,12,100,20,30,8,{ok},2" for name, ok in (("f", 12), ("g", 3))]
+    table = pa.table({"arrival_s": [0.0] * 12, "input_tokens": [100] * 12, "output_tokens": [20] * 12})
+    pq.write_table(table, tmp_path / "requests.parquet")
+    with_requests = [f"{row},requests.parquet,summary" for row in rows]
+    (tmp_path / "points.csv").write_text("\n".join((f"{COLUMNS},requests_file,stage", *with_requests)) + "\n")
+    page = write_page()
+    assert "| Overloaded runs, answers in time | num_completed | 2 | 150 / 270 | **each within 5** (1 of 2) |" in page
+    assert re.search(r"\| Recorded requests, run by run \| ttft_mean \| 2 \| .* \| \*\*each within 10\*\* \(0 of 2\) \|", page)
 
 
 def test_kernels_that_were_timed_stand_beside_their_curves(write_page, tmp_path):
@@ -113,9 +148,9 @@ def test_a_cross_validation_without_numbers_is_refused_before_anything_runs(writ
 
 def test_goals_of_steps_ratios_and_what_was_left_out_are_on_the_page(write_page, tmp_path):
     error = {"median_ape_pct": 3.0, "p90_ape_pct": 7.0, "median_signed_pct": 0.0, "n": 4}
-    (tmp_path / "cv.json").write_text(json.dumps({"model": {"all": {"tpot_mean": error}}}))
-    page = write_page("accuracy.md", "--cross-validation", tmp_path / "cv.json")
-    assert "| Leaving one model out | tpot_mean | 4 | 3.0 / 7.0 | **2.5** / 8 |" in page
+    (tmp_path / "vllm-0.15-study.json").write_text(json.dumps({"model": {"all": {"tpot_mean": error}}}))
+    page = write_page("accuracy.md", "--cross-validation", tmp_path / "vllm-0.15-study.json")
+    assert "| Leaving one model out, vllm-0.15-study | tpot_mean | 4 | 3.0 / 7.0 | **2.5** / 8 |" in page
     assert "| *goal* | **2.5** / 8 |" in page
     assert re.search(r"\| Ratios, tensor_parallel \| tpot_mean \| 1 \| .* \| .*10.*, .*always right", page)
     assert re.search(r"\| Step times, vllm-0.15 \| step_time \| 1 \| .* \| .*2.* / .*6.* \|", page)

@@ -1,6 +1,8 @@
 """`seatrial validate`: measured points simulated as they were, and how far off the predictions are."""
 
 import os
+import shlex
+from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +14,7 @@ from seatrial.cli.output import note, print_json, progress, show
 from seatrial.cli.scenario_flags import Count, whole
 from seatrial.core.errors import PointsError
 from seatrial.fit.beside_curves import OperatorValidation, validate_operators
-from seatrial.report.accuracy_goals import CrossValidation, read_cross_validation
+from seatrial.report.accuracy_goals import CrossValidations, read_cross_validations
 from seatrial.validate.directory import JOURNAL, opened, write_results
 from seatrial.validate.experiment import Prepared, prepare
 from seatrial.validate.names import read_names
@@ -37,7 +39,10 @@ Page = Annotated[Path | None, Parameter(help="write all of it as a page of Markd
 Operators = Annotated[
     Path | None, Parameter(help="a directory of operator times (docs/cost.md has the columns), to compare with the shipped curves")
 ]
-LeftOut = Annotated[Path | None, Parameter(help="a JSON file of errors on models and accelerators that a fit left out, for --page")]
+LeftOut = Annotated[
+    tuple[Path, ...],
+    Parameter(help="for --page: the JSON file that `fit engine` writes of what it left out; may be repeated", show_default=False),
+]
 Seed = Annotated[int, Parameter(converter=whole(0), help="seed of arrivals and lengths that are drawn")]
 RESULTS = ("errors.csv", "points.parquet", "summary.json", "parity.png", "validation.html")
 
@@ -55,16 +60,16 @@ def validate(
     limit: Annotated[int | None, Count, Parameter(help="only the first so many points")] = None,
     out: Out = None,
     page: Page = None,
-    cross_validation: LeftOut = None,
+    cross_validation: LeftOut = (),
     json: Json = False,
     jobs: Annotated[int | None, Count, Parameter(help="processes; without it, one for each core")] = None,
     seed: Seed = 0,
 ) -> None:
     if points is None and steps is None and operators is None:
         raise PointsError("there is nothing to validate; give a file of points, --steps FILE or --operators DIR, or several of them")
-    if cross_validation is not None and page is None:
+    if cross_validation and page is None:
         raise PointsError("--cross-validation is for the page; give --page FILE too")
-    left_out = opened_page(page, cross_validation) if page is not None else {}
+    fits = opened_page(page, cross_validation) if page is not None else {}
     if points is None and (where or limit is not None or requests is not None or predictions is not None):
         raise PointsError("--where, --limit, --requests and --predictions are about points; give a file of points too")
     names = read_names(mapping)
@@ -84,7 +89,14 @@ def validate(
     folder, found = simulated(prepared, out, jobs or os.cpu_count() or 1)
     compared_steps = validate_steps(measured_steps, names=names) if measured_steps is not None else None
     validation = compare(asked, prepared, found, peers, compared_steps)
-    written = write_files(validation, kernels, folder, page, left_out)
+    written = write_files(validation, folder)
+    if page is not None:
+        from seatrial.report.accuracy_page import write_page  # draws, which others need not wait for
+
+        given = {"steps": [steps], "operators": [operators], "cross-validation": cross_validation, "page": [page]}
+        command = page_command(points, where, given)
+        _, *pictures = write_page(validation, page, command=command, fits=fits, kernels=kernels)
+        written.append(f"{page} is written, with {len(pictures)} pictures in {page.with_suffix('')}")
     if json:
         print_json({**validation.as_dict(), "operators": kernels and kernels.as_dict()})
         return
@@ -95,13 +107,20 @@ def validate(
         note(sentence)
 
 
-def opened_page(page: Path, cross_validation: Path | None) -> CrossValidation:
+def opened_page(page: Path, cross_validation: Sequence[Path]) -> CrossValidations:
     """Its folder, and what it is to say of fits, before anything is simulated."""
     from seatrial.report.accuracy_page import open_folder  # draws, which others need not wait for
 
-    left_out = read_cross_validation(cross_validation) if cross_validation is not None else {}
+    fits = read_cross_validations(cross_validation)
     open_folder(page)
-    return left_out
+    return fits
+
+
+def page_command(points: Path | None, where: Where, given: dict[str, Sequence[Path | None]]) -> str:
+    """What the page says it was made by, without folders, which are elsewhere for everyone."""
+    words = ["seatrial validate", *([points.name] if points is not None else []), *(f"--where {shlex.quote(each)}" for each in where)]
+    words += [f"--{flag} {shlex.quote(file.name)}" for flag, files in given.items() for file in files if file is not None]
+    return " ".join(words)
 
 
 def simulated(prepared: Prepared, out: Path | None, jobs: int) -> tuple[Path | None, dict[str, Prediction]]:
@@ -125,25 +144,17 @@ def compared_operators(directory: Path) -> OperatorValidation:
     return found
 
 
-def write_files(
-    validation: Validation, kernels: OperatorValidation | None, folder: Path | None, page: Path | None, left_out: CrossValidation
-) -> list[str]:
-    """What was asked for beside stdout; a sentence on each."""
-    sentences = []
-    if folder is not None:
-        from seatrial.report.parity import write_html, write_png  # draws, which others need not wait for
+def write_files(validation: Validation, folder: Path | None) -> list[str]:
+    """The directory of `--out`, if there is one; a sentence on it."""
+    if folder is None:
+        return []
+    from seatrial.report.parity import write_html, write_png  # draws, which others need not wait for
 
-        write_results(folder, validation)
-        write_png(validation, folder / "parity.png")
-        write_html(validation, folder / "validation.html")
-        written = [name for name in RESULTS if (folder / name).is_file()]
-        sentences.append(f"{folder} has {', '.join(written[:-1])} and {written[-1]}")
-    if page is not None:
-        from seatrial.report.accuracy_page import write_page  # as above
-
-        _, *pictures = write_page(validation, page, left_out, kernels)
-        sentences.append(f"{page} is written, with {len(pictures)} pictures in {page.with_suffix('')}")
-    return sentences
+    write_results(folder, validation)
+    write_png(validation, folder / "parity.png")
+    write_html(validation, folder / "validation.html")
+    written = [name for name in RESULTS if (folder / name).is_file()]
+    return [f"{folder} has {', '.join(written[:-1])} and {written[-1]}"]
 
 
 def places(points: Path, requests: Path | None) -> list[Path]:

@@ -1,43 +1,86 @@
 """What is aimed at, and what is reached: the first table of the accuracy page, and the goals in its others."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from math import isfinite
 from pathlib import Path
 
 from seatrial.core.errors import PointsError
 from seatrial.report.markdown import Lines, both, pct, table
-from seatrial.validate.accuracy import Error
+from seatrial.validate.accuracy import Error, Pair, error_of
+from seatrial.validate.compared import Compared
 from seatrial.validate.ratios import RatioError
 from seatrial.validate.sections import Goal, Judged, read_goals
 from seatrial.validate.steps import StepValidation
 
 CrossValidation = Mapping[str, Mapping[str, Mapping[str, Error]]]  # what was left out -> its value, or `all` -> metric
+CrossValidations = Mapping[str, CrossValidation]  # by the name of its file
 Ratios = Mapping[str, Mapping[str, RatioError]]  # kind of change -> metric
+Rows = Iterator[list[str]]
 
 
-def summary(judged: Sequence[Judged], steps: StepValidation | None, ratios: Ratios, left_out: CrossValidation) -> Lines:
+def summary(
+    judged: Sequence[Judged], overloaded: Sequence[Compared], steps: StepValidation | None, ratios: Ratios, fits: CrossValidations
+) -> Lines:
     """One row per goal."""
-    rows, goals = [], read_goals()
-    for one in judged:
-        for metric, error in one.errors.items():
-            if metric in one.section.goals:
-                rows.append([one.section.title, metric, f"{error.n:,}", both(error), goal_text(error, one.section.goals[metric])])
-    if steps is not None:
-        for engine, error in steps.groups()["engine"].items():
-            goal = goals.steps.get(engine, {}).get("step_time")
-            rows.append([f"Step times, {engine}", "step_time", f"{error.n:,}", both(error), goal_text(error, goal) if goal else ""])
-    for kind, of in ratios.items():
-        if kind in goals.ratios:
-            rows += [[f"Ratios, {kind}", metric, f"{e.n:,}", both(ratio_error(e)), ratio_goal(e, kind)] for metric, e in of.items()]
-    for what, aims in goals.left_out.items():
-        found = left_out.get(what, {}).get("all", {})
-        for metric in (metric for metric in aims if metric in found):
-            error = found[metric]
-            rows.append([f"Leaving one {what} out", metric, f"{error.n:,}", both(error), goal_text(error, aims[metric])])
+    rows = [*of_sections(judged), *of_overloaded(overloaded), *of_steps(steps), *of_ratios(ratios), *of_fits(fits)]
     if rows:
         yield ""
         yield from table(["what", "metric", "n", "median / p90 %", "goal"], rows, words=2)
+
+
+def of_sections(judged: Sequence[Judged]) -> Rows:
+    for section, points in judged:
+        for metric, error in Judged(section, points).errors.items():
+            if metric in section.goals:
+                yield row(section.title, metric, error, goal_text(error, section.goals[metric]))
+            elif metric in section.each:
+                pairs = [compared.pairs[metric] for compared in points if metric in compared.pairs]
+                yield row(section.title, metric, error, each_text(pairs, section.each[metric]))
+
+
+def of_overloaded(points: Sequence[Compared]) -> Rows:
+    pairs = [pair for compared in points if (pair := answered(compared)).actual]
+    if pairs:
+        error = error_of(pair.signed_pct for pair in pairs)
+        yield row("Overloaded runs, answers in time", "num_completed", error, each_text(pairs, read_goals().overloaded["num_completed"]))
+
+
+def of_steps(steps: StepValidation | None) -> Rows:
+    for engine, error in steps.groups()["engine"].items() if steps is not None else ():
+        goal = read_goals().steps.get(engine, {}).get("step_time")
+        yield row(f"Step times, {engine}", "step_time", error, goal_text(error, goal) if goal else "")
+
+
+def of_ratios(ratios: Ratios) -> Rows:
+    for kind, of in ratios.items():
+        if kind in read_goals().ratios:
+            for metric, error in of.items():
+                yield row(f"Ratios, {kind}", metric, ratio_error(error), ratio_goal(error, kind))
+
+
+def of_fits(fits: CrossValidations) -> Rows:
+    for name, aims_of in read_goals().left_out.items():
+        for what, aims in aims_of.items():
+            found = fits.get(name, {}).get(what, {}).get("all", {})
+            for metric in (metric for metric in aims if metric in found):
+                yield row(f"Leaving one {what} out, {name}", metric, found[metric], goal_text(found[metric], aims[metric]))
+
+
+def row(what: str, metric: str, error: Error, goal: str) -> list[str]:
+    return [what, metric, f"{error.n:,}", both(error), goal]
+
+
+def answered(compared: Compared) -> Pair:
+    """How many requests had an answer before the client gave up."""
+    predicted, actual = compared.num_completed
+    return Pair(predicted, actual or 0)
+
+
+def each_text(pairs: Sequence[Pair], aim: float) -> str:
+    """`each within 5`, in bold with how many are where not all of them are."""
+    near = sum(pair.ape_pct <= aim for pair in pairs)
+    return f"each within {aim:g}" if near == len(pairs) else f"**each within {aim:g}** ({near} of {len(pairs)})"
 
 
 def goal_text(error: Error, goal: Goal) -> str:
@@ -51,13 +94,25 @@ def ratio_error(error: RatioError) -> Error:
 
 
 def ratio_goal(error: RatioError, kind: str) -> str:
-    """`10, always right`: those in bold are missed."""
+    """`10, always right`: those in bold are missed. Without a pair whose measurement moved, nothing is known of the direction."""
     goal = read_goals().ratios.get(kind)
     if goal is None:
         return ""
     right = error.right_direction
-    always = [] if right is None else ["always right" if right == 1 else f"**always right** ({pct(100 * right)} %)"]
-    return ", ".join([goal_text(ratio_error(error), goal), *always])
+    always = "**always right**" if right is not None and right < 1 else "always right"
+    shown = " (none moved)" if right is None else f" ({pct(100 * right)} %)" if right < 1 else ""
+    return f"{goal_text(ratio_error(error), goal)}, {always}{shown}"
+
+
+def read_cross_validations(files: Sequence[Path]) -> CrossValidations:
+    """By the name of the file, of which the ending is left out that `seatrial fit engine` gives it."""
+    found: dict[str, CrossValidation] = {}
+    for file in files:
+        name = file.name.removesuffix(".json").removesuffix(".cross_validation")
+        if name in found:
+            raise PointsError(f"--cross-validation {file}: there is one of the name {name} already; give each file a name of its own")
+        found[name] = read_cross_validation(file)
+    return found
 
 
 def read_cross_validation(file: Path) -> CrossValidation:

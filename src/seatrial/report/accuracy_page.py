@@ -7,7 +7,7 @@ from pathlib import Path
 
 from seatrial.core.errors import PointsError
 from seatrial.fit.beside_curves import ALL, OperatorValidation
-from seatrial.report.accuracy_goals import CrossValidation, Ratios, goal_text, ratio_goal, summary
+from seatrial.report.accuracy_goals import CrossValidation, CrossValidations, Ratios, answered, goal_text, ratio_goal, summary
 from seatrial.report.accuracy_pictures import write_pictures
 from seatrial.report.markdown import Lines, both, paragraph, pct, signed, table
 from seatrial.validate.accuracy import Error, Pair, errors
@@ -24,9 +24,12 @@ WORST_SHOWN = 10
 LEAST_IN_GROUP = 5  # points; fewer make no group that could be called bad
 
 
-def write_page(validation: Validation, file: Path, left_out: CrossValidation, kernels: OperatorValidation | None = None) -> list[Path]:
+def write_page(
+    validation: Validation, file: Path, *, command: str, fits: CrossValidations, kernels: OperatorValidation | None = None
+) -> list[Path]:
     """Write the page, and its pictures into a folder beside it that is called like it. Gives all files that were written.
 
+    `command` is what the page says it was made by.
     What a person has to say about the figures is taken from a page beside it, accuracy_notes.md for accuracy.md, if there is one.
     """
     notes = file.with_name(f"{file.stem}_notes.md")
@@ -34,7 +37,7 @@ def write_page(validation: Validation, file: Path, left_out: CrossValidation, ke
     with writing(file):
         told = notes.read_text(encoding="utf-8").strip() if notes.is_file() else ""
         pictures = dict(write_pictures(validation, folder))
-        file.write_text("\n".join(page(validation, kernels, pictures, left_out, told)) + "\n", encoding="utf-8")
+        file.write_text("\n".join(page(validation, kernels, pictures, fits, told, command)) + "\n", encoding="utf-8")
     return [file, *(file.parent / name for name in pictures.values())]
 
 
@@ -55,14 +58,21 @@ def writing(file: Path) -> Iterator[None]:
 
 
 def page(
-    validation: Validation, kernels: OperatorValidation | None, pictures: Mapping[str, str], left_out: CrossValidation, notes: str
+    validation: Validation,
+    kernels: OperatorValidation | None,
+    pictures: Mapping[str, str],
+    fits: CrossValidations,
+    notes: str,
+    command: str,
 ) -> Lines:
     judged, changes = by_section(validation.points), ratio_errors(validation.changes())
     yield "# Accuracy: predictions beside measurements"
     yield from paragraph(
-        INTRODUCTION.format(points=validation.num_points, simulated=len(validation.points), skipped=len(validation.skipped))
+        INTRODUCTION.format(
+            command=command, points=validation.num_points, simulated=len(validation.points), skipped=len(validation.skipped)
+        )
     )
-    yield from summary(judged, validation.steps, changes, left_out)
+    yield from summary(judged, validation.overloaded(), validation.steps, changes, fits)
     yield from method()
     for one in judged:
         yield from section(one, pictures)
@@ -72,7 +82,8 @@ def page(
     if kernels is not None:
         yield from timed(kernels)
     yield from ratios(changes, pictures)
-    yield from cross_validated(left_out)
+    for name, left_out in fits.items():
+        yield from cross_validated(name, left_out)
     yield from peers(validation)
     yield from where_it_is_bad(judged)
     yield from skipped(validation)
@@ -82,8 +93,7 @@ def page(
 
 
 INTRODUCTION = """
-This page is written by `seatrial validate POINTS.csv --steps STEPS.csv --operators TIMES --page docs/accuracy.md`; only its last part,
-if any, is a person's.
+This page is written by `{command}`; only its last part, if any, is a person's.
 {points:,} measured points were given: {simulated:,} are simulated, {skipped:,} skipped for reasons that stand below.
 Errors are percentages of what was measured: the median and the 90th percentile of their size over points, and the signed median
 (above 0: too much is predicted). A goal in bold is missed.
@@ -181,13 +191,12 @@ def overloaded(points: Sequence[Compared]) -> Lines:
     if not points:
         return
     yield from ("", "## Overloaded runs: requests answered in time")
-    yield from paragraph("Where the client gave up on requests, how many it had answers to; aimed at is a difference of 5 %.")
+    aim = read_goals().overloaded["num_completed"]
+    yield from paragraph(f"Where the client gave up on requests, how many it had answers to; aimed at is a difference of {aim:g} %.")
     rows = []
     for compared in points:
-        row = as_overloaded(compared)
-        completed = row["num_completed"]
-        pair = Pair(completed["predicted"], completed["actual"])
-        rows.append([row["point_id"], f"{row['num_requests']:,}", f"{pair.actual:,}", f"{pair.predicted:,}", signed_cell(pair, 5.0)])
+        row, pair = as_overloaded(compared), answered(compared)
+        rows.append([row["point_id"], f"{row['num_requests']:,}", f"{pair.actual:,}", f"{pair.predicted:,}", signed_cell(pair, aim)])
     yield ""
     yield from table(["run", "sent", "answered", "predicted", "signed %"], rows)
 
@@ -263,17 +272,20 @@ def direction(error: RatioError) -> str:
 # Cross-validation
 
 
-def cross_validated(left_out: CrossValidation) -> Lines:
+def cross_validated(name: str, left_out: CrossValidation) -> Lines:
+    """Of the fit `name`. Where there was one model, or accelerator, alone, none could be left out."""
     for what, values in left_out.items():
         metrics = [metric for metric in METRICS if any(metric in found for found in values.values())]
-        yield from ("", f"## Leaving one {what} out")
+        if not metrics:
+            continue
+        yield from ("", f"## Leaving one {what} out: {name}")
         yield from paragraph(
             f"Every {what} predicted with constants fitted without it (two Gauss-Newton steps from the fit to all):"
             " what one that nobody measured may meet. Median / p90 %."
         )
         yield ""
         rows = [[value, *(both(found.get(metric)) for metric in metrics)] for value, found in values.items()]
-        if (aims := read_goals().left_out.get(what)) and "all" in values:
+        if (aims := read_goals().left_out.get(name, {}).get(what)) and "all" in values:
             rows.insert(1, ["*goal*", *(goal_text(values["all"][m], aims[m]) if m in aims and m in values["all"] else "" for m in metrics)])
         yield from table([what, *metrics], rows)
 

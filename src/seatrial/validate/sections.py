@@ -46,10 +46,12 @@ Goal = tuple[float, float | None]
 
 
 class Goals(Spec):
-    """Those of single steps by engine and metric, of what a fit left out by what that is, and of ratios by the kind of change."""
+    """Those of single steps by engine and metric, of what a fit left out by the fit and by what that is, of each overloaded run, and of
+    ratios by the kind of change."""
 
     steps: dict[str, dict[str, Goal]]
-    left_out: dict[str, dict[str, Goal]]
+    left_out: dict[str, dict[str, dict[str, Goal]]]
+    overloaded: dict[str, float]
     ratios: dict[str, Goal]
 
 
