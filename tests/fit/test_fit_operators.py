@@ -50,6 +50,24 @@ def test_noise_shows_in_the_error_and_hardly_in_the_curve(tmp_path):
     assert result.fit.left_out.median == pytest.approx(result.fit.seen.median, rel=0.1)
 
 
+def test_accelerators_of_one_die_have_their_arithmetic_in_common_and_their_memory_for_themselves(tmp_path):
+    tables = []
+    for gpu, compute, memory in (("h100_sxm", 0.66, 0.8), ("h200_sxm", 0.74, 0.6), ("a100_sxm", 0.2, 0.4)):
+        folder = tmp_path / gpu
+        folder.mkdir()
+        tables.append(pq.read_table(gemm_table(folder, replace(TRUTH, compute=compute, memory=memory), gpu) / "gemm.parquet"))
+    both = tmp_path / "both"
+    both.mkdir()
+    pq.write_table(pa.concat_tables(tables), both / "gemm.parquet")
+    found = {result.cell.accelerator.name: result.fit.curve for result in fit_operators(both).results}
+    h100, h200 = found["h100_sxm"], found["h200_sxm"]
+    assert 0.66 < h100.compute == h200.compute < 0.74
+    assert (h100.half_inputs, h100.blend) == (h200.half_inputs, h200.blend)
+    assert h100.memory == pytest.approx(0.8, rel=0.1)
+    assert h200.memory * load_accelerator("h200_sxm").memory_bandwidth == pytest.approx(0.6 * H100.memory_bandwidth, rel=0.1)
+    assert found["a100_sxm"].half_inputs != h100.half_inputs, "another die"
+
+
 def test_an_all_reduce_finds_its_two_ways(tmp_path):
     truth = AllReduceCurve(3e-6, 2e-7, 0.6, 0.75, 6e-6, 0)
     sizes, ranks = zip(*product([2**power for power in range(9, 27)], (2, 4, 8)))

@@ -1,5 +1,6 @@
 """Fits a curve to times: least squares of the logarithm, which a few odd points do not sway."""
 
+from collections.abc import Sequence
 from dataclasses import astuple
 from typing import Any, NamedTuple
 
@@ -26,11 +27,15 @@ SHARE, SECONDS = (0.01, 1.0), (1e-8, 1e-3)
 
 
 class Search(NamedTuple):
-    """Where a curve's search begins and between what its numbers lie. A number that ends at a lower bound named in `zero` is none."""
+    """Where a curve's search begins and between what its numbers lie. A number that ends at a lower bound named in `zero` is none.
+
+    What is `arithmetic` belongs to the die: accelerators that differ in their memory alone have these numbers in common.
+    """
 
     start: Curve
     bounds: dict[str, tuple[float, float]]
     zero: tuple[str, ...] = ()
+    arithmetic: tuple[str, ...] = ()
 
 
 SEARCHES: dict[type[Any], Search] = {
@@ -47,6 +52,7 @@ SEARCHES: dict[type[Any], Search] = {
             "blend": (1, 8),
         },
         ("per_input", "half_rows", "half_inputs", "half_outputs"),
+        ("compute", "half_rows", "half_inputs", "half_outputs", "blend"),
     ),
     ExpertsCurve: Search(
         ExpertsCurve(0.5, 0.8, 3e-5, 32, 0.7, 1e-6, 2),
@@ -60,16 +66,19 @@ SEARCHES: dict[type[Any], Search] = {
             "blend": (1, 8),
         },
         ("half_rows", "spread"),
+        ("compute", "half_rows", "blend"),
     ),
     PromptCurve: Search(
         PromptCurve(0.6, 0.5, 1e-5, 1),
         {"compute": SHARE, "memory": SHARE, "fixed": SECONDS, "half_heads": (0.01, 100)},
         ("half_heads",),
+        ("compute", "half_heads"),
     ),
     DecodeCurve: Search(
         DecodeCurve(0.3, 0.9, 1e-5, 1e-9),
         {"compute": SHARE, "memory": SHARE, "fixed": SECONDS, "per_row": (1e-12, 1e-6)},
         ("per_row",),
+        ("compute",),
     ),
     AllReduceCurve: Search(
         AllReduceCurve(4e-6, 1e-7, 0.5, 0.7, 1e-5, 0.1),
@@ -99,23 +108,33 @@ class Fit(NamedTuple):
     left_out: ErrorBar | None
 
 
-def fit_cell(cell: Cell, kind: type[Curve]) -> Fit:
+def fit_die(cells: Sequence[Cell], kind: type[Curve]) -> list[Fit]:
+    """Of accelerators with the same die, or of one. What a shape that was left out costs is each cell's own, as if it stood alone."""
     search = SEARCHES[kind]
-    curve = rounded(best_curve(cell, search, cell.typical, search.start), search)
-    return Fit(curve, bar(cell.errors(curve)), left_out(cell, search, curve))
+    curves = [rounded(curve, search) for curve in best_curves(cells, search, [cell.typical for cell in cells], search.start)]
+    return [Fit(curve, bar(cell.errors(curve)), left_out(cell, search, curve)) for cell, curve in zip(cells, curves)]
 
 
-def best_curve(cell: Cell, search: Search, chosen: NDArray[np.bool_], start: Curve) -> Curve:
+def best_curves(cells: Sequence[Cell], search: Search, chosen: Sequence[NDArray[np.bool_]], start: Curve) -> list[Curve]:
+    """One for each cell, alike in what is arithmetic."""
     kind, names = type(start), tuple(search.bounds)
-    lower, upper = (np.log([search.bounds[name][side] for name in names]) for side in (0, 1))
-    log_seconds = np.log(cell.seconds[chosen])
+    shared = [name in search.arithmetic for name in names]
+    # where each cell's numbers lie among all that are searched: the shared ones are the first cell's
+    places = np.where(shared, 0, len(names) * np.arange(len(cells))[:, None]) + np.arange(len(names))
+    searched, places = np.unique(places, return_inverse=True)
+    places = places.reshape(len(cells), len(names))
+    lower, upper = (np.log([search.bounds[names[place % len(names)]][side] for place in searched]) for side in (0, 1))
+    log_seconds = [np.log(cell.seconds[mine]) for cell, mine in zip(cells, chosen)]
 
     def miss(logs: FloatArray) -> FloatArray:
-        return np.log(cell.law(kind(*np.exp(logs)), chosen)) - log_seconds
+        numbers = np.exp(logs)[places]
+        laws = (np.log(cell.law(kind(*own), mine)) for cell, mine, own in zip(cells, chosen, numbers))
+        return np.concatenate([ours - measured for ours, measured in zip(laws, log_seconds)])
 
-    begin = np.clip(np.log(np.maximum(astuple(start), 1e-30)), lower + 1e-6, upper - 1e-6)
+    first = np.log(np.maximum(astuple(start), 1e-30))[searched % len(names)]
+    begin = np.clip(first, lower + 1e-6, upper - 1e-6)
     found = least_squares(miss, begin, bounds=(lower, upper), loss="soft_l1", f_scale=ODD, max_nfev=100)
-    return kind(*np.exp(found.x).tolist())
+    return [kind(*own) for own in np.exp(found.x)[places].tolist()]
 
 
 def left_out(cell: Cell, search: Search, start: Curve) -> ErrorBar | None:
@@ -130,7 +149,8 @@ def left_out(cell: Cell, search: Search, start: Curve) -> ErrorBar | None:
     errors = np.zeros(len(cell.seconds))
     for out in range(folds):
         if ((mine != out) & cell.typical).any():
-            errors[mine == out] = cell.errors(best_curve(cell, search, (mine != out) & cell.typical, start), mine == out)
+            (curve,) = best_curves([cell], search, [(mine != out) & cell.typical], start)
+            errors[mine == out] = cell.errors(curve, mine == out)
     return bar(errors)
 
 

@@ -11,7 +11,7 @@ from seatrial.core.curves import KINDS, Curves, ErrorBar, Fitted
 from seatrial.core.errors import FitError
 from seatrial.cost.kernels import FloatArray
 from seatrial.fit.cell import Cell
-from seatrial.fit.least_squares import Fit, bar, fit_cell
+from seatrial.fit.least_squares import Fit, bar, fit_die
 from seatrial.fit.tables import read_cells, tables_in
 
 FITTING = 0.5  # of a table, for the progress: as long as its cells are being fitted
@@ -48,18 +48,37 @@ def fit_operators(directory: Path, progress: Callable[[float], None] = lambda sh
     files = tables_in(directory)
     fits: list[tuple[Cell, Fit]] = []
     for place, file in enumerate(files):
-        for cell in read_cells(file, notes.append):
-            fewest = FEWEST_OF.get(cell.operator, FEWEST)
-            if len(cell.seconds) >= fewest:
-                fits.append((cell, fit_cell(cell, KINDS[cell.operator])))
-            else:
-                what = f"{cell.name} on {cell.accelerator.name}: {len(cell.seconds)} times"
-                notes.append(f"{file.name}: {what} that can be used are too few for a curve, which takes {fewest}")
+        for cells in dies(enough(cell, file, notes) for cell in read_cells(file, notes.append)):
+            fits += zip(cells, fit_die(cells, KINDS[cells[0].operator]))
             progress((place + FITTING) / len(files))
         progress((place + 1) / len(files))
     if not fits:
         raise FitError(f"the tables in {directory} hold nothing that can be fitted{': ' + '; '.join(notes) if notes else ''}")
     return judged(fits, notes)
+
+
+def enough(cell: Cell, file: Path, notes: list[str]) -> Cell | None:
+    """None with a note, where its times are too few for a curve."""
+    fewest = FEWEST_OF.get(cell.operator, FEWEST)
+    if len(cell.seconds) >= fewest:
+        return cell
+    what = f"{cell.name} on {cell.accelerator.name}: {len(cell.seconds)} times"
+    notes.append(f"{file.name}: {what} that can be used are too few for a curve, which takes {fewest}")
+    return None
+
+
+def dies(cells: Iterable[Cell | None]) -> list[list[Cell]]:
+    """Those of one operator and format whose accelerators have the same die, as H100 and H200 have: an architecture and its peaks.
+
+    Where nothing is multiplied, every accelerator is for itself.
+    """
+    found: dict[tuple[object, ...], list[Cell]] = {}
+    for cell in cells:
+        if cell is not None:
+            made_of = (cell.accelerator.architecture, *sorted(cell.accelerator.peak_flops.items()))
+            die = made_of if cell.multiplied else cell.accelerator.name
+            found.setdefault((cell.operator, cell.number_format, cell.multiplied, die), []).append(cell)
+    return list(found.values())
 
 
 def judged(fits: Sequence[tuple[Cell, Fit]], notes: Iterable[str] = ()) -> OperatorFits:
