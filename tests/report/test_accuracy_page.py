@@ -49,6 +49,7 @@ def test_the_page_has_every_part(write_page):
         "Overloaded runs: requests answered in time",
         "Step times",
         "What a change of configuration does",
+        "By how the times of steps are known",
         "What is not simulated",
         "Assumed where a source is silent",
     ]

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from seatrial.core.curves import PROVENANCES
 from seatrial.core.errors import PointsError
 from seatrial.fit.beside_curves import ALL, OperatorValidation
 from seatrial.report.accuracy_goals import CrossValidation, CrossValidations, Ratios, answered, goal_text, ratio_goal, summary
@@ -85,6 +86,7 @@ def page(
     for name, left_out in fits.items():
         yield from cross_validated(name, left_out)
     yield from peers(validation)
+    yield from by_provenance(validation.points)
     yield from where_it_is_bad(judged)
     yield from skipped(validation)
     yield from assumptions(validation)
@@ -309,6 +311,23 @@ def peers(validation: Validation) -> Lines:
 
 
 # Limits
+
+
+def by_provenance(points: Sequence[Compared]) -> Lines:
+    groups = {name: [c.pairs for c in points if GROUPINGS["provenance"](c) == name] for name in PROVENANCES}
+    found = {name: (len(pairs), errors(pairs)) for name, pairs in groups.items() if pairs}
+    metrics = [metric for metric in ("ttft_mean", "tpot_mean", "output_tokens_per_s") if any(metric in of for _, of in found.values())]
+    if not metrics:
+        return
+    yield from ("", "## By how the times of steps are known")
+    yield from paragraph(
+        "The least sure provenance of the kernels that make up a tenth of a run's steps or more, from the surest on; median / p90 %."
+        " The error bars that go with it are those of kernels ([cost.md](cost.md)): the error of a run holds that of the engine, of the"
+        " traffic, and the source's own as well."
+    )
+    yield ""
+    rows = [[name, f"{count:,}", *(both(of.get(metric)) for metric in metrics)] for name, (count, of) in found.items()]
+    yield from table(["provenance", "points", *metrics], rows)
 
 
 def where_it_is_bad(judged: Sequence[Judged]) -> Lines:
