@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from seatrial.cost.kernels import ACTIVATION_BYTES
 from seatrial.cost.operators import Elementwise, Experts, Gemm, Operator, Overhead, VectorWork
 
+# estimates: what a layer of vLLM calls one after the other; `launch`, by which they are multiplied, is fitted with them as they are
 KERNELS_PER_NARROW_GEMM = 3  # activations are scaled and quantised first
 KERNELS_PER_ATTENTION = 2  # the kernel itself, and the plan or the merging of its splits
 KERNELS_PER_EXPERTS = 12  # top-k, sorting by expert, quantising, two grouped products, activation, sum: Triton through much Python
