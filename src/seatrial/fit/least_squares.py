@@ -29,7 +29,8 @@ SHARE, SECONDS = (0.01, 1.0), (1e-8, 1e-3)
 class Search(NamedTuple):
     """Where a curve's search begins and between what its numbers lie. A number that ends at a lower bound named in `zero` is none.
 
-    What is `arithmetic` belongs to the die: accelerators that differ in their memory alone have these numbers in common.
+    What is `arithmetic` belongs to the die: accelerators that differ in their memory alone have these numbers in common. (Not where
+    engines tune a kernel for each accelerator by its name, as they do for experts, nor where memory decides.)
     """
 
     start: Curve
@@ -66,7 +67,6 @@ SEARCHES: dict[type[Any], Search] = {
             "blend": (1, 8),
         },
         ("half_rows", "spread"),
-        ("compute", "half_rows", "blend"),
     ),
     PromptCurve: Search(
         PromptCurve(0.6, 0.5, 1e-5, 1),
@@ -78,7 +78,6 @@ SEARCHES: dict[type[Any], Search] = {
         DecodeCurve(0.3, 0.9, 1e-5, 1e-9),
         {"compute": SHARE, "memory": SHARE, "fixed": SECONDS, "per_row": (1e-12, 1e-6)},
         ("per_row",),
-        ("compute",),
     ),
     AllReduceCurve: Search(
         AllReduceCurve(4e-6, 1e-7, 0.5, 0.7, 1e-5, 0.1),

@@ -11,7 +11,7 @@ from seatrial.core.curves import KINDS, Curves, ErrorBar, Fitted
 from seatrial.core.errors import FitError
 from seatrial.cost.kernels import FloatArray
 from seatrial.fit.cell import Cell
-from seatrial.fit.least_squares import Fit, bar, fit_die
+from seatrial.fit.least_squares import SEARCHES, Fit, bar, fit_die
 from seatrial.fit.tables import read_cells, tables_in
 
 FITTING = 0.5  # of a table, for the progress: as long as its cells are being fitted
@@ -70,13 +70,13 @@ def enough(cell: Cell, file: Path, notes: list[str]) -> Cell | None:
 def dies(cells: Iterable[Cell | None]) -> list[list[Cell]]:
     """Those of one operator and format whose accelerators have the same die, as H100 and H200 have: an architecture and its peaks.
 
-    Where nothing is multiplied, every accelerator is for itself.
+    Where a curve has nothing that belongs to the die, every accelerator is for itself.
     """
     found: dict[tuple[object, ...], list[Cell]] = {}
     for cell in cells:
         if cell is not None:
             made_of = (cell.accelerator.architecture, *sorted(cell.accelerator.peak_flops.items()))
-            die = made_of if cell.multiplied else cell.accelerator.name
+            die = made_of if SEARCHES[KINDS[cell.operator]].arithmetic else cell.accelerator.name
             found.setdefault((cell.operator, cell.number_format, cell.multiplied, die), []).append(cell)
     return list(found.values())
 
