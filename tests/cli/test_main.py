@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -102,6 +103,19 @@ def test_sigterm_ends_as_an_interrupt_does_but_with_143(monkeypatch, capsys):
     assert main(["catalog", "models"]) == 143
     assert capsys.readouterr().err == "seatrial: terminated; no file was left half written\n"
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_an_interrupt_that_got_lost_comes_again(monkeypatch, capsys):
+    def deaf(name):
+        with suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
+        while True:
+            time.sleep(0.1)
+
+    monkeypatch.setattr(catalog, "load_model", deaf)
+    assert main(["catalog", "models"]) == 130
+    assert "interrupted" in capsys.readouterr().err
 
 
 def test_where_somebody_else_answers_to_sigterm_nothing_changes(monkeypatch, capsys):

@@ -1,8 +1,12 @@
 """`seatrial validate` from a points file to errors, tables, plots and a journal that goes on where it was."""
 
 import json
+import os
 import re
 import signal
+import subprocess
+import sys
+import time
 from xml.etree import ElementTree
 
 import pyarrow.parquet as pq
@@ -140,6 +144,39 @@ def test_a_terminated_validation_keeps_what_is_finished_too(points, tmp_path, mo
     assert main(["validate", str(points), "--out", str(tmp_path / "out"), "--jobs", "1"]) == 143
     assert "1 of 3 runs finished; the same command goes on from there" in capsys.readouterr().err
     assert {file.name for file in (tmp_path / "out").iterdir()} == {"finished.jsonl"}
+
+
+@pytest.fixture
+def underway(tmp_path):
+    """A validation of a minute or more by two processes, of which something is finished."""
+    rows = [f"p{n},p{n},llama-3.1-8b,h100_sxm,1,serving_closedloop,{8 + n},4000,200,100,summary,,,30,8,20" for n in range(300)]
+    file = tmp_path / "many.csv"
+    file.write_text("\n".join((f"{HEADER},{MEASURED}", *rows)) + "\n")
+    command = [sys.executable, "-m", "seatrial", "validate", str(file), "--jobs", "2", "--out", str(tmp_path / "out")]
+    started = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    until = time.monotonic() + 60
+    while len(read_lines(tmp_path / "out" / "finished.jsonl")) < 2 and time.monotonic() < until:
+        time.sleep(0.02)
+    yield started
+    if started.poll() is None:
+        started.kill()
+
+
+@pytest.mark.parametrize("pause", [0, 0.001, 0.05])
+def test_interrupts_at_once_end_all_processes_and_what_is_finished_is_kept(underway, tmp_path, pause):
+    for _ in range(3):
+        os.killpg(underway.pid, signal.SIGINT)
+        time.sleep(pause)
+    out, err = underway.communicate(timeout=60)  # workers hold these too, so they are gone when it returns
+    assert (underway.returncode, out) == (130, "")
+    said = err.splitlines()[-1]
+    assert re.fullmatch(r"seatrial: interrupted with [1-9]\d* of 300 runs finished; the same command goes on from there", said)
+    assert len(read_lines(tmp_path / "out" / "finished.jsonl")) > 1
+
+
+def test_a_validation_that_is_killed_leaves_no_process(underway):
+    underway.kill()
+    assert underway.communicate(timeout=60)[0] == ""  # its workers hold its stdout too, so they are gone when it returns
 
 
 def test_a_journal_of_other_code_or_with_a_torn_line_is_not_believed(points, told, tmp_path):

@@ -94,13 +94,18 @@ def main(tokens: Sequence[str] | None = None) -> int:
     """Run one command and give its exit code: 0 done, 2 wrong input, 130 interrupted, 141 when nobody reads on, 143 terminated.
 
     All of these are one sentence at most. A bug of ours escapes as a traceback, which Python ends with 1.
+    Without tokens it is the program itself, whose arguments it takes; what is left to do then is to end, which no signal disturbs.
     """
+    with orderly_interrupts(to_the_end=tokens is None):
+        return ended(sys.argv[1:] if tokens is None else tokens)
+
+
+def ended(tokens: Sequence[str]) -> int:
     try:
         if hasattr(sys.stdout, "reconfigure"):
             sys.stdout.reconfigure(errors="replace")  # a terminal without our marks gets question marks, and no traceback
-        with termination_as_interrupt():
-            app(sys.argv[1:] if tokens is None else tokens, exit_on_error=False, print_error=False, result_action="return_value")
-            sys.stdout.flush()
+        app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
+        sys.stdout.flush()
     except CycloptsError as error:
         return fail(complaint(error))
     except SeatrialError as error:
@@ -124,23 +129,43 @@ class Terminated(KeyboardInterrupt):
 
 
 @contextmanager
-def termination_as_interrupt() -> Iterator[None]:
-    """SIGTERM ends what runs here as Ctrl-C does. Another one does nothing more; where somebody else has a say, nothing changes."""
-    if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
-        yield
-        return
+def orderly_interrupts(*, to_the_end: bool) -> Iterator[None]:
+    """SIGTERM ends what runs here as Ctrl-C does; those that follow add nothing, so that nothing disturbs what is put in order.
+
+    Python drops an exception that is raised in certain callbacks, so the first is raised again until it has got through. Where somebody
+    else has a say in a signal, nothing changes. With `to_the_end` no signal does anything afterwards.
+    """
+    first: list[int] = []
+
+    def interrupt(number: int, frame: object) -> None:
+        if not first:
+            first.append(number)
+            if signal.SIGALRM in ours:
+                signal.setitimer(signal.ITIMER_REAL, AGAIN, AGAIN)
+        elif number != signal.SIGALRM:
+            return
+        raise Terminated if first == [signal.SIGTERM] else KeyboardInterrupt
+
+    ours = [number for number, usual in USUAL.items() if signal.getsignal(number) is usual]
     with suppress(ValueError):  # not in the main thread
-        signal.signal(signal.SIGTERM, _terminate)
+        for number in ours:
+            signal.signal(number, interrupt)
     try:
         yield
     finally:
+        if first and signal.SIGALRM in ours:
+            signal.setitimer(signal.ITIMER_REAL, 0)
         with suppress(ValueError):
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            for number in ours:
+                signal.signal(number, signal.SIG_IGN if to_the_end else USUAL[number])
 
 
-def _terminate(number: int, frame: object) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    raise Terminated
+USUAL: dict[signal.Signals, Any] = {  # Any: as `signal.signal` takes it
+    signal.SIGINT: signal.default_int_handler,
+    signal.SIGTERM: signal.SIG_DFL,
+    signal.SIGALRM: signal.SIG_DFL,
+}
+AGAIN = 1.5  # seconds, in which all is put in order
 
 
 def fail(sentence: str) -> int:

@@ -1,7 +1,6 @@
 """An engine profile from whole runs: the numbers for which simulated runs come out as measured ones did."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -26,6 +25,7 @@ from seatrial.validate.point import Point
 from seatrial.validate.predict import requests_of, setup_of
 from seatrial.validate.steps import MeasuredStep, system_text
 from seatrial.validate.traffic import Burst, Recorded, Stages
+from seatrial.validate.workers import Workers, workers
 
 Matrix = NDArray[np.float64]
 
@@ -71,7 +71,7 @@ class Runs:
         steps: Sequence[MeasuredStep],
         knobs: tuple[Knob, ...],
         base: str,
-        pool: ProcessPoolExecutor | None = None,
+        pool: Workers | None = None,
     ) -> None:
         self.base = base
         self.experiments = sorted(experiments, key=lambda each: each.effort, reverse=True)
@@ -88,8 +88,12 @@ class Runs:
         measured = {name: point.measured for name, point in self.points.items()}
         work = partial(rows_of, measured=measured, knobs=self.knobs, base=self.base, values=dict(values))
         found: list[Row] = []
-        for experiment, outcome in zip(chosen, (self.pool.map if self.pool else map)(work, chosen)):
-            progress(experiment.effort)
+        outcomes: dict[int, list[Row] | str] = {}
+        for place, outcome in self.pool.run(work, chosen) if self.pool else enumerate(map(work, chosen)):
+            progress(chosen[place].effort)
+            outcomes[place] = outcome
+        for place, experiment in enumerate(chosen):  # in their order, so that sums come out the same whoever was first
+            outcome = outcomes[place]
             if isinstance(outcome, str):
                 self.failed.update((point_id, outcome) for point_id, _ in experiment.windows)
             else:
@@ -116,7 +120,7 @@ def runs(
     if jobs == 1:
         yield Runs(experiments, points, steps, knobs, base)
         return
-    with ProcessPoolExecutor(jobs) as pool:
+    with workers(min(jobs, len(experiments))) as pool:
         yield Runs(experiments, points, steps, knobs, base, pool)
 
 

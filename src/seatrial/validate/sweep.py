@@ -1,9 +1,7 @@
 """All experiments of a validation, over several processes, with what is finished kept for the next time."""
 
 import json
-import signal
 from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from contextlib import closing
 from hashlib import sha256
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import Any, TextIO
 import seatrial
 from seatrial.validate.experiment import Experiment
 from seatrial.validate.predict import Prediction, predict_one
+from seatrial.validate.workers import workers
 from seatrial.version import __version__
 
 Progress = Callable[[float], None]
@@ -39,22 +38,12 @@ def sweep(experiments: Sequence[Experiment], *, jobs: int, journal: "Journal | N
 
 
 def run(experiments: Sequence[Experiment], jobs: int) -> Generator[tuple[Experiment, list[Prediction]], None, None]:
-    """Each experiment with its predictions, as they end. Closing it early drops those that have not begun."""
+    """Each experiment with its predictions, as they end. Closing it early drops those that have not ended."""
     if jobs == 1 or len(experiments) < 2:
         yield from ((experiment, predict_one(experiment)) for experiment in experiments)
         return
-    with ProcessPoolExecutor(jobs, initializer=ignore_interrupts) as pool:
-        futures: dict[Future[list[Prediction]], Experiment] = {pool.submit(predict_one, one): one for one in experiments}
-        try:
-            yield from ((futures[future], future.result()) for future in as_completed(futures))
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-
-
-def ignore_interrupts() -> None:
-    """Ctrl-C reaches every process of a terminal; the one that asked decides. SIGTERM simply ends one that has nothing to put in order."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    with workers(min(jobs, len(experiments))) as pool:
+        yield from ((experiments[place], predictions) for place, predictions in pool.run(predict_one, experiments))
 
 
 class Journal:
