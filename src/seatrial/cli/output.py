@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 # rich is imported by those who draw: it takes a tenth of a second, which --json, notes and short runs need not pay
 
 PATIENCE = 2.0  # seconds without a word before progress shows
+EVERY = 10.0  # seconds from one line of progress to the next
 
 
 def print_json(obj: Mapping[str, object]) -> None:
@@ -53,16 +54,49 @@ def show(*parts: "RenderableType") -> None:
 def progress(what: str, total: float | None) -> Iterator[Callable[[float], None]]:
     """Yields a function to call now and then with how much of `total` is done so far.
 
-    After two seconds a bar with the time left shows on stderr, if that is a terminal; it is gone at the end.
+    After two seconds it shows on stderr how much that is and how long the rest will take: a bar on a terminal, which is gone at the end;
+    elsewhere a line, and another one every ten seconds.
     """
-    if not sys.stderr.isatty():
-        yield lambda done: None
-        return
-    bar = _Bar(what, total)
+    bar = (_Bar if sys.stderr.isatty() else _Lines)(what, total)
     try:
         yield bar
     finally:
         bar.close()
+
+
+class _Lines:
+    """A line now and then, for a log."""
+
+    def __init__(self, what: str, total: float | None) -> None:
+        self._what, self._total = what, total
+        self._next = monotonic() + PATIENCE
+        self._start: tuple[float, float] | None = None  # when we first heard, and how much had been done by then
+
+    def __call__(self, done: float) -> None:
+        now = monotonic()
+        if self._start is None:
+            self._start = now, done
+        if now < self._next:
+            return
+        self._next = now + EVERY
+        began, done_before = self._start
+        told = f"{done:,.0f} so far"
+        if self._total:
+            told = f"{100 * min(done / self._total, 1.0):.0f} %"
+            if done > done_before:
+                told += f", {duration_text((now - began) * max(self._total - done, 0.0) / (done - done_before))} left"
+        sys.stderr.write(f"{self._what}: {told}\n")
+        sys.stderr.flush()
+
+    def close(self) -> None:
+        pass
+
+
+def duration_text(seconds: float) -> str:
+    """45 s, 12 min, 3.5 h."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
 class _Bar:
