@@ -4,7 +4,9 @@ import pytest
 
 from seatrial.core.errors import PointsError
 from seatrial.validate import prepare
+from seatrial.validate.assumptions import Answers, read_assumptions
 from seatrial.validate.points import read_points, unknown_columns
+from seatrial.validate.traffic import Lengths, traffic_of
 from seatrial.validate.validation import chosen
 
 
@@ -82,3 +84,17 @@ def test_points_are_chosen_by_what_their_columns_hold(write_points):
 def test_a_choice_that_says_nothing_is_refused(write_points, where, complaint):
     with pytest.raises(PointsError, match=complaint):
         chosen(read_points(write_points({})), [where], None)
+
+
+def test_a_number_is_asked_for_as_one_would_write_it(point):
+    large, small = point(max_num_batched_tokens=1048576.0), point(max_num_batched_tokens=2048.0)
+    assert chosen([large, small], ["max_num_batched_tokens=1048576"], None) == [large]
+    assert chosen([large, small], ["max_num_batched_tokens=2048"], None) == [small]
+
+
+def test_lengths_whose_mean_is_not_the_middle_are_told(point):
+    even, uneven = (point(concurrency=2.0, input_min=100.0, input_max=300.0, input_mean=mean, output_mean=9.0) for mean in (200.0, 120.0))
+    for mine, told in ((even, False), (uneven, True)):
+        answers = Answers(mine, read_assumptions())
+        assert traffic_of(mine, answers, (), must_find=False).input == Lengths(100, 300)
+        assert ("uniform-lengths" in answers.used) == told

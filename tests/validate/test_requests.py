@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from seatrial.core.errors import PointsError
-from seatrial.validate.assumptions import Answers
+from seatrial.validate.assumptions import Answers, read_assumptions
 from seatrial.validate.requests import phases_of, prefixes_of
 from seatrial.validate.traffic import Burst, Lengths, Prompts, Recorded, Stages, Users, traffic_of
 from seatrial.validate.unsimulated import Unsimulated
@@ -15,7 +15,7 @@ NO_FOLDERS = ()
 
 
 def traffic(point, *folders, must_find=False):
-    return traffic_of(point, Answers(point, ()), folders, must_find=must_find)
+    return traffic_of(point, Answers(point, read_assumptions()), folders, must_find=must_find)
 
 
 def test_a_stage_holds_exactly_rate_times_duration_requests_in_exactly_its_duration():
@@ -124,11 +124,13 @@ def test_recorded_requests_are_sent_at_their_times_and_failed_ones_have_their_pr
 
 
 def test_a_replica_gets_its_turn_of_a_trace_and_answers_as_long_as_those_given(tmp_path, point):
-    mine = point(requests_file="mine.parquet", exp_id="x_2DP4TP_1", notes="served output tokens 7")
-    found = traffic(mine, recorded(tmp_path))
+    words = {"exp_id": "x_2DP4TP_1", "notes": "served output tokens 7"}
+    found = traffic(point(source="microsoft/apex_plus", requests_file="mine.parquet", **words), recorded(tmp_path))
     assert (found.share, found.num_requests, found.output_scale) == ((1, 2), 2, 0.5)
     (phase,) = phases_of(found, seed=0)
     assert phase.arrivals.num_output_tokens.tolist() == [3, 4]
+    own = traffic(point(source="ours", requests_file="mine.parquet", **words), recorded(tmp_path))
+    assert (own.share, own.output_scale) == ((0, 1), 1.0), "whose words mean something else"
 
 
 def test_arrivals_are_drawn_where_the_record_is_missing_unless_it_was_asked_for(point):

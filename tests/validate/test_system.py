@@ -9,7 +9,7 @@ from seatrial.trial.setup import resolve_pool
 from seatrial.validate.assumptions import Answers, Assumption, read_assumptions, texts
 from seatrial.validate.names import read_names, served_model
 from seatrial.validate.point import Point
-from seatrial.validate.system import engine_name, system_of, unmultiplied
+from seatrial.validate.system import engine_name, is_true, on_or_off, system_of, unmultiplied
 from seatrial.validate.unsimulated import Unsimulated
 
 NAMES = read_names()
@@ -84,6 +84,36 @@ def test_sizes_that_were_multiplied_by_the_expert_ranks_are_divided_again():
     assert unmultiplied(4, 4, 16) == (4, 1)
     assert unmultiplied(8, 1, 8) is None
     assert unmultiplied(1, 4, 4) is None
+
+
+def test_sizes_of_other_sources_are_as_they_say(point):
+    stated = {"model": "deepseek-ai/DeepSeek-R1", "precision": "fp8", "tp": 8.0, "dp": 8.0, "ep": "64", "n_gpu": 64.0}
+    theirs = point(source="aiconfigurator silicon_sample (InferenceX dump)", **stated)
+    answers = Answers(theirs, read_assumptions())
+    pool = system_of(theirs, NAMES, answers).pool
+    assert (pool.tensor_parallel, pool.data_parallel) == (8, 1)
+    assert "layout-times-ep" in answers.used
+    ours = point(source="ours", **stated)
+    pool = system_of(ours, NAMES, Answers(ours, read_assumptions())).pool
+    assert (pool.tensor_parallel, pool.data_parallel, pool.expert_parallel) == (8, 8, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "value"),
+    [("on (V1 default)", True), ("default on", True), ("False", False), ("not on", None), ("once", None), ("", None)],
+)
+def test_a_setting_in_words_is_on_or_off_or_noted(point, words, value):
+    worded = point(chunked_prefill=words)
+    answers = Answers(worded, read_assumptions())
+    assert on_or_off(words, answers) is value
+    assert ("setting-not-understood" in answers.used) == (bool(words) and value is None)
+
+
+def test_what_only_begins_like_true_is_not():
+    assert is_true("true (later manifest of the same study)")
+    assert is_true("1.0")
+    assert not is_true("once")
+    assert not is_true("off, then on")
 
 
 def test_an_engine_has_a_name_with_two_numbers():

@@ -6,7 +6,8 @@ from math import isfinite
 from pathlib import Path
 
 from seatrial.core.errors import PointsError
-from seatrial.report.markdown import Lines, both, pct, table
+from seatrial.report.markdown import Lines, table
+from seatrial.report.percent import both, pct
 from seatrial.validate.accuracy import Error, Pair, error_of
 from seatrial.validate.compared import Compared
 from seatrial.validate.ratios import RatioError

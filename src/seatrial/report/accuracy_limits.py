@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from seatrial.core.curves import PROVENANCES
-from seatrial.report.markdown import Lines, both, paragraph, signed, table
+from seatrial.report.markdown import Lines, paragraph, table
+from seatrial.report.percent import both, signed
 from seatrial.validate.accuracy import errors
 from seatrial.validate.compared import Compared
 from seatrial.validate.sections import Judged

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from seatrial.report.markdown import both
 from seatrial.report.parity_plot import MOST_GROUPS, Panel, write_panels
+from seatrial.report.percent import both
 from seatrial.validate.accuracy import Pair
 from seatrial.validate.ratios import Change
 from seatrial.validate.sections import Judged, by_section

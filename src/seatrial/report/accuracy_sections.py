@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 from seatrial.report.accuracy_goals import answered, goal_text
-from seatrial.report.markdown import Lines, both, paragraph, pct, signed, table
+from seatrial.report.markdown import Lines, paragraph, table
+from seatrial.report.percent import both, pct, signed
 from seatrial.validate.accuracy import Error, Pair, errors
 from seatrial.validate.compared import Compared
 from seatrial.validate.sections import Judged, Section, read_goals

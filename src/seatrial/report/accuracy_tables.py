@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from seatrial.fit.beside_curves import ALL, OperatorValidation
 from seatrial.report.accuracy_goals import CrossValidation, Ratios, goal_text, ratio_goal
 from seatrial.report.accuracy_limits import reasons
-from seatrial.report.markdown import Lines, both, paragraph, pct, signed, table
+from seatrial.report.markdown import Lines, paragraph, table
+from seatrial.report.percent import both, pct, signed
 from seatrial.validate.point import METRICS
 from seatrial.validate.ratios import NOISE, RatioError
 from seatrial.validate.sections import read_goals

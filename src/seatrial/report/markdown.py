@@ -1,8 +1,6 @@
-"""The words of a page of Markdown: paragraphs, tables, and errors in per cent."""
+"""A page of Markdown: paragraphs and tables."""
 
 from collections.abc import Iterable, Iterator, Sequence
-
-from seatrial.validate.accuracy import Error
 
 Lines = Iterator[str]
 
@@ -17,15 +15,3 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, words: int = 1
     yield "|" + "---|" * words + "---:|" * (len(heads) - words)
     for row in rows:
         yield "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |"
-
-
-def both(error: Error | None) -> str:
-    return "" if error is None else f"{pct(error.median_ape_pct)} / {pct(error.p90_ape_pct)}"
-
-
-def pct(value: float) -> str:
-    return f"{value:.1f}" if value < 99.95 else f"{value:,.0f}"
-
-
-def signed(value: float) -> str:
-    return f"{'-' if value < 0 else '+'}{pct(abs(value))}"

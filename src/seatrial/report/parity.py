@@ -6,6 +6,7 @@ from math import floor, log10
 from pathlib import Path
 
 from seatrial.report.parity_plot import BAND, COLOURS, Panel, write_panels
+from seatrial.report.percent import both
 from seatrial.validate.accuracy import Error, Pair
 from seatrial.validate.compared import Compared
 from seatrial.validate.point import METRICS
@@ -157,7 +158,3 @@ def group_table(grouping: str, groups: Mapping[str, Mapping[str, Error]]) -> str
         f"<tr><td>{escape(value)}{''.join(f'<td>{both(found.get(m))}' for m in metrics)}</tr>" for value, found in groups.items()
     )
     return f"<table><tr><th>{grouping}{head}</tr>{rows}</table>"
-
-
-def both(error: Error | None) -> str:
-    return "" if error is None else f"{error.median_ape_pct:.1f} / {error.p90_ape_pct:.1f}"

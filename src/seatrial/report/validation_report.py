@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from seatrial.fit.beside_curves import OperatorValidation
+from seatrial.report.percent import both, pct, signed
 from seatrial.report.tables import NOTHING, heading, paragraph, table
 from seatrial.validate.accuracy import Error, Pair
 from seatrial.validate.compared import Compared
@@ -66,7 +67,7 @@ def _parts(validation: Validation, kernels: OperatorValidation | None) -> Iterat
 def errors_table(found: Mapping[str, Error]) -> Table:
     made = table("<metric", "points", "median %", "p90 %", "signed %")
     for metric, error in found.items():
-        made.add_row(metric, f"{error.n:,}", percent(error.median_ape_pct), percent(error.p90_ape_pct), signed(error.median_signed_pct))
+        made.add_row(metric, f"{error.n:,}", pct(error.median_ape_pct), pct(error.p90_ape_pct), signed(error.median_signed_pct))
     return made
 
 
@@ -76,7 +77,7 @@ def group_table(grouping: str, groups: Mapping[str, Mapping[str, Error]]) -> Ite
         return
     made = table(f"<{grouping}", *HEADS)
     for value, found in list(groups.items())[:ROWS_SHOWN]:
-        made.add_row(shortened(value, 22), *(both(found.get(metric)) for metric in SHOWN))
+        made.add_row(shortened(value, 22), *(both(found.get(metric), NOTHING) for metric in SHOWN))
     yield made
     if len(groups) > ROWS_SHOWN:
         yield paragraph(f"and {len(groups) - ROWS_SHOWN} more; --json and errors.csv have all", style="dim")
@@ -97,8 +98,8 @@ def ratio_table(changes: Sequence[Change]) -> Table:
     made = table("<change", "<metric", "pairs", "median %", "p90 %", "right way")
     for kind, of in ratio_errors(changes).items():
         for metric, error in of.items():
-            right = NOTHING if error.right_direction is None else f"{percent(100 * error.right_direction)} %"
-            made.add_row(kind, metric, f"{error.n:,}", percent(error.median_ape_pct), percent(error.p90_ape_pct), right)
+            right = NOTHING if error.right_direction is None else f"{pct(100 * error.right_direction)} %"
+            made.add_row(kind, metric, f"{error.n:,}", pct(error.median_ape_pct), pct(error.p90_ape_pct), right)
             kind = ""
     return made
 
@@ -107,7 +108,7 @@ def steps_table(steps: StepValidation) -> Iterator[RenderableType]:
     made = table("<engine; system, phase", "steps", "median %", "p90 %", "signed %")
     groups = steps.groups()
     for value, error in (groups["engine"] | dict(list(groups["system"].items())[:ROWS_SHOWN])).items():
-        cells = (percent(error.median_ape_pct), percent(error.p90_ape_pct), signed(error.median_signed_pct))
+        cells = (pct(error.median_ape_pct), pct(error.p90_ape_pct), signed(error.median_signed_pct))
         made.add_row(shortened(value, 40), f"{error.n:,}", *cells)
     yield made
     for reason, count in Counter(skipped.reason for skipped in steps.skipped).most_common(REASONS_SHOWN):
@@ -119,7 +120,7 @@ def kernels_table(kernels: OperatorValidation) -> Table:
     for operator in kernels.operators:
         name = shortened(f"{operator.cell.name}, {operator.cell.accelerator.name}", 35)
         for length, error in operator.errors.items():
-            cells = (percent(error.median_ape_pct), percent(error.p90_ape_pct), signed(error.median_signed_pct))
+            cells = (pct(error.median_ape_pct), pct(error.p90_ape_pct), signed(error.median_signed_pct))
             made.add_row(name, length, f"{error.n:,}", *cells)
             name = ""
     return made
@@ -129,7 +130,7 @@ def peers_table(beside: list[tuple[str, dict[str, Error], dict[str, Error]]]) ->
     made = table("<simulator", "<metric", "figures", "theirs", "ours")
     for simulator, theirs, ours in beside:
         for metric, error in theirs.items():
-            made.add_row(shortened(simulator, 24), metric, f"{error.n:,}", both(error), both(ours.get(metric)))
+            made.add_row(shortened(simulator, 24), metric, f"{error.n:,}", both(error, NOTHING), both(ours.get(metric), NOTHING))
             simulator = ""
     return made
 
@@ -141,19 +142,6 @@ def skipped_lines(validation: Validation) -> Iterator[RenderableType]:
     if rest := reasons[REASONS_SHOWN:]:
         count = sum(count for _, count in rest)
         yield paragraph(f"for {len(rest)} other reasons; --json lists every point", label=f"{count:6,}  ", style="dim")
-
-
-def both(error: Error | None) -> str:
-    return NOTHING if error is None else f"{percent(error.median_ape_pct)} / {percent(error.p90_ape_pct)}"
-
-
-def percent(value: float) -> str:
-    """Of at most five letters: what is above 999 % is wrong, however much."""
-    return f"{value:.1f}" if value < 99.95 else f"{value:.0f}" if value < 999.5 else ">999"
-
-
-def signed(value: float) -> str:
-    return f"{'-' if value < 0 else '+'}{percent(abs(value)).removeprefix('>')}"
 
 
 def shortened(text: str, width: int) -> str:

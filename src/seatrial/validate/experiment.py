@@ -76,7 +76,7 @@ def prepare(
                 raise SeatrialError(point.fault)
             system = system_of(point, names, answers)
             traffic = traffic_of(point, answers, tuple(requests), must_find=must_find)
-            if tells_prefixes(traffic) and on_or_off(point.prefix_caching) is not False:
+            if tells_prefixes(traffic) and on_or_off(point.prefix_caching, answers) is not False:
                 system = system.with_prefix_caching()
             window = window_of_point(point, answers)
             if not point.measured:

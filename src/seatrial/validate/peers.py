@@ -9,7 +9,8 @@ from seatrial.validate.accuracy import Pair
 from seatrial.validate.point import Point
 from seatrial.validate.points import read_csv, to_number
 
-NEEDED = ("simulator", "experiment", "metric", "predicted", "actual")
+NEEDED = ("simulator", "experiment", "metric", "predicted")
+OF_FIRST = "(first 300 requests)"  # ends the name of a simulator that predicted no more of a run
 METRIC_OF = {"tpot_mean_corrected": "tpot_mean"}
 """Their names for metrics, where they are not ours. In closed loops their `itl_mean` is the mean over requests that we call tpot."""
 
@@ -25,7 +26,7 @@ def read_peers(file: Path, points: Iterable[Point]) -> Peers:
     places = by_place(points)
     peers: Peers = defaultdict(lambda: defaultdict(dict))
     for number, row in enumerate(rows, 1):
-        of_first = "300" in row["simulator"]
+        of_first = row["simulator"].endswith(OF_FIRST)
         stage = row.get("stage_index", "-1")
         place = (row["experiment"], "first300" if of_first else "summary" if stage in ("", "-1") else stage)
         for point in places.get(place, ()):

@@ -98,3 +98,8 @@ class Point:
 REQUIRED = ("point_id", "model", "gpu")
 TEXTS = tuple(field.name for field in fields(Point) if field.type is str and field.name != "fault")
 NUMBERS = tuple(field.name for field in fields(Point) if field.type == float | None)
+
+
+def number(value: float | None) -> str:
+    """As one would write it, whole numbers without a point, however large; nothing for None."""
+    return "" if value is None else str(int(value)) if value == int(value) else str(value)

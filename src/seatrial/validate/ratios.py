@@ -10,7 +10,7 @@ import numpy as np
 
 from seatrial.validate.accuracy import Pair
 from seatrial.validate.compared import Compared
-from seatrial.validate.point import Point
+from seatrial.validate.point import Point, number
 from seatrial.validate.system import is_true
 
 NOISE = 0.03
@@ -54,10 +54,6 @@ class RatioError(NamedTuple):
     n: int
     num_directed: int
     right_direction: float | None
-
-
-def number(value: float | None) -> str:
-    return "" if value is None else f"{value:g}"
 
 
 KINDS: Mapping[str, Callable[[Point], str]] = {

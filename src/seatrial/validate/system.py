@@ -85,9 +85,9 @@ def layout_of(point: Point, experts: bool, answers: Answers) -> Layout:
     """Over how many accelerators, and along what."""
     tensor, pipeline, data = (whole(value or None) or 1 for value in (point.tp, point.pp, point.dp))
     num_experts_ranks = int(float(point.ep)) if re.fullmatch(r"\d+(\.0*)?", point.ep) else None
-    if num_experts_ranks is not None and num_experts_ranks > 1 and (repaired := unmultiplied(tensor, data, num_experts_ranks)):
-        tensor, data = repaired
-        answers.note("layout-times-ep")
+    multiplied = num_experts_ranks is not None and num_experts_ranks > 1 and unmultiplied(tensor, data, num_experts_ranks)
+    if multiplied and answers.get("sizes_times_ep", False):
+        tensor, data = multiplied
     elif point.n_gpu is not None and tensor * pipeline * data != point.n_gpu:
         raise Unsimulated(f"tp {tensor} x pp {pipeline} x dp {data} are not its {point.n_gpu:g} accelerators")
     if tensor > WIDEST_GROUP:
@@ -102,10 +102,7 @@ def layout_of(point: Point, experts: bool, answers: Answers) -> Layout:
 
 
 def unmultiplied(tensor: int, data: int, experts: int) -> tuple[int, int] | None:
-    """The dump of April 2026 multiplies sizes by the expert ranks: where it has 64, 1 and 8 the same run has 8, 1 and 8 in March.
-
-    None where nothing is multiplied.
-    """
+    """The sizes, if those that are stated are multiplied by the expert ranks, as in 64, 1 and 8 for 8, 1 and 8; else None."""
     ranks = {n * n: n for n in (2, 4, 8)}.get(tensor * data)
     if ranks is None or experts not in (ranks, ranks * ranks) or (experts == tensor * data and 1 in (tensor, data)):
         return None
@@ -125,7 +122,7 @@ def engine_settings(
         "max_model_len": whole(point.max_model_len),
         "block_size": whole(point.block_size),
         "gpu_memory_utilization": share(point.gpu_mem_util, answers),
-        "enable_chunked_prefill": on_or_off(point.chunked_prefill),
+        "enable_chunked_prefill": on_or_off(point.chunked_prefill, answers),
         "num_gpu_blocks_override": None if point.kv_blocks_gpu is None else int(point.kv_blocks_gpu) - 1,  # without the null block
         "kv_cache_dtype": stated_dtype(point.kv_dtype) or kv_cache_dtype,
         "generation_config": None,
@@ -153,16 +150,22 @@ def engine_name(point: Point) -> str:
     return f"{name}-{version.group(1)}" if version else name
 
 
+ON, OFF = {"on", "true", "yes", "1"}, {"off", "false", "no", "0", "not"}
+
+
 def is_true(text: str) -> bool:
-    return text.lower().startswith(("true", "on", "yes", "1"))
+    """By its first word: `true (later manifest of the same study)`."""
+    return bool(ON & set(re.findall(r"\w+", text.lower())[:1]))
 
 
-def on_or_off(text: str) -> bool | None:
-    """`on (V1 default)`, `default on`, `False` ...; None if it says neither."""
+def on_or_off(text: str, answers: Answers) -> bool | None:
+    """`on (V1 default)`, `default on`, `False` ...; None if it says neither or both, which is noted where it says anything."""
     words = set(re.findall(r"\w+", text.lower()))
-    if words & {"on", "true", "yes"}:
-        return True
-    return False if words & {"off", "false", "no"} else None
+    if bool(words & ON) != bool(words & OFF):
+        return bool(words & ON)
+    if words:
+        answers.note("setting-not-understood")
+    return None
 
 
 def stated_dtype(text: str) -> str | None:

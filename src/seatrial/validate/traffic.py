@@ -91,7 +91,7 @@ def traffic_of(point: Point, answers: Answers, folders: tuple[Path, ...], *, mus
     """The traffic of a point. `folders` are where its requests file may be; with `must_find` it is not made up where it is missing."""
     if point.requests_file and (found := recorded(point, answers, folders, must_find=must_find)) is not None:
         return found
-    prompt, output = lengths(point, "input"), lengths(point, "output")
+    prompt, output = lengths(point, "input", answers), lengths(point, "output", answers)
     if point.kind.startswith("offline") or point.arrival.startswith(("all", "one static batch")):
         return Burst(int(point.num_requests or point.concurrency or 1), prompt, output)
     if point.concurrency is not None:
@@ -132,16 +132,20 @@ def numbers(text: str) -> tuple[float, ...]:
         raise Unsimulated(f"{text!r} is no list of numbers like [5, 10]") from None
 
 
-def lengths(point: Point, what: str) -> Lengths:
+def lengths(point: Point, what: str, answers: Answers) -> Lengths:
     """From least to greatest where both are stated; else the mean, or the greatest alone."""
     mean, low, high = (getattr(point, f"{what}_{end}") for end in ("mean", "min", "max"))
     if low is not None and high is not None and 0 < low <= high:
+        if mean is not None and abs(mean - (low + high) / 2) > UNEVEN * mean:
+            answers.note("uniform-lengths")
         return Lengths(floor(low), ceil(high))
     value = mean if mean is not None else high
     if value is None or value < 1:
         raise Unsimulated("the lengths of its requests are not stated")
     return Lengths(round(value), round(value))
 
+
+UNEVEN = 0.02  # of a mean, that lengths evenly drawn may be off by
 
 PROMPTS = re.compile(r"(\d+) distinct prompts = (\d+) groups? x \d+ \(shared system prompt of (\d+)")
 WRITTEN = re.compile(r"(\d+)\+(\d+) random tokens")
@@ -175,12 +179,11 @@ def recorded(point: Point, answers: Answers, folders: tuple[Path, ...], *, must_
     if "agentic" in file.stem:
         raise Unsimulated("a replay of agents' turns needs what their prompts have in common, which its requests file does not say")
     which, scale = (0, 1), 1.0
-    if shared := re.search(r"(\d+)DP\d*TP_(\d+)", point.exp_id):
+    if (shared := re.search(r"(\d+)DP\d*TP_(\d+)", point.exp_id)) and answers.get("share_in_name", False):
         which = (int(shared.group(2)), int(shared.group(1)))
     num_requests, output = requests_in(file, *which)
-    if served := re.search(r"served output tokens (\d+)", point.notes):
+    if (served := re.search(r"served output tokens (\d+)", point.notes)) and answers.get("served_in_notes", False):
         scale = int(served.group(1)) / output
-        answers.note("natural-stop")
     return Recorded(str(file), digest_of(file), num_requests, prompts_of(point), which, scale)
 
 

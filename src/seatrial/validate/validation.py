@@ -12,7 +12,7 @@ from seatrial.validate.assumptions import texts
 from seatrial.validate.compared import Compared
 from seatrial.validate.experiment import Prepared, Skipped
 from seatrial.validate.peers import Peers
-from seatrial.validate.point import METRICS, NUMBERS, TEXTS, Point
+from seatrial.validate.point import METRICS, NUMBERS, TEXTS, Point, number
 from seatrial.validate.predict import Prediction
 from seatrial.validate.ratios import Change, changes
 from seatrial.validate.ratios import as_plain as plain_ratios
@@ -164,4 +164,4 @@ def chosen(points: Sequence[Point], where: Sequence[str], limit: int | None) -> 
 def cell(point: Point, column: str) -> str:
     """What the point has there, as one would write it: 2 and not 2.0."""
     value = getattr(point, column)
-    return "" if value is None else f"{value:g}" if isinstance(value, float) else str(value).lower()
+    return number(value) if value is None or isinstance(value, float) else str(value).lower()
