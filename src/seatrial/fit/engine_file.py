@@ -1,5 +1,6 @@
 """Writes a fitted engine profile as the data file of the catalogue, over the profile that it was fitted from."""
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from errno import EISDIR
@@ -7,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 
 from seatrial.core.engine_profile import EngineProfile
-from seatrial.core.errors import FitError
+from seatrial.core.errors import FitError, in_words
 from seatrial.fit.engine import EngineFit
 from seatrial.fit.knobs import Knob
 from seatrial.fit.toml import quoted, write_whole
@@ -26,7 +27,7 @@ def check_writable(file: Path) -> None:
     with writing(file):
         file.parent.mkdir(parents=True, exist_ok=True)
         if file.is_dir():
-            raise IsADirectoryError(EISDIR, "it is a directory")
+            raise IsADirectoryError(EISDIR, os.strerror(EISDIR))
         TemporaryFile(dir=file.parent).close()
 
 
@@ -35,7 +36,7 @@ def writing(file: Path) -> Iterator[None]:
     try:
         yield
     except OSError as problem:
-        raise FitError(f"cannot write {file}: {problem.strerror or problem}") from problem
+        raise FitError(f"cannot write {file}: {in_words(problem)}") from problem
 
 
 def engine_text(fit: EngineFit, base: str, source: str, date: str) -> str:
