@@ -4,12 +4,13 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from errno import EISDIR
+from math import exp
 from pathlib import Path
 from tempfile import TemporaryFile
 
 from seatrial.core.engine_profile import EngineProfile
 from seatrial.core.errors import FitError, in_words
-from seatrial.fit.engine import EngineFit
+from seatrial.fit.engine import MOSTLY_BELIEVED, EngineFit
 from seatrial.fit.knobs import Knob
 from seatrial.fit.toml import quoted, write_whole
 
@@ -50,9 +51,17 @@ def engine_text(fit: EngineFit, base: str, source: str, date: str) -> str:
 
 
 def _line(knob: Knob, fit: EngineFit) -> str:
-    """With its standard error, which is of its logarithm and so a share of it."""
-    note = f"+- {100 * fit.spreads[knob]:.0f} %"
+    """With its standard error."""
+    note = give_or_take(fit.spreads[knob]) + (f", {BELIEVED}" if knob in fit.believed(MOSTLY_BELIEVED) else "")
     return f'{knob.name} = {{ value = {fit.values[knob]:.3g}, source = "runs", note = {quoted(note)} }}\n'
+
+
+BELIEVED = "mostly what is common among engines"
+
+
+def give_or_take(error: float) -> str:
+    """A standard error of a logarithm: a share of the number where it is small, else what to multiply or divide it by."""
+    return f"+- {100 * error:.0f} %" if error <= 0.2 else f"×/÷ {exp(error):.1f}"
 
 
 def _key(name: str) -> str:
