@@ -1,6 +1,8 @@
 """`seatrial fit engine` from measured runs to a profile that `run` takes, and what it says to wrong input."""
 
 import json
+import re
+import tomllib
 
 import pytest
 
@@ -27,7 +29,8 @@ def points_file(directory, *rows):
 
 
 def fit(points, *tokens):
-    return main(["fit", "engine", str(points), "--jobs", "1", "--rounds", "2", "--fit", "per_step", *map(str, tokens)])
+    rounds = [] if "--rounds" in tokens else ["--rounds", "2"]
+    return main(["fit", "engine", str(points), "--jobs", "1", *rounds, "--fit", "per_step", *map(str, tokens)])
 
 
 def refused(capsys, points, *tokens):
@@ -44,7 +47,7 @@ def test_a_fit_is_shown_and_its_profile_can_be_loaded(points, tmp_path, capsys):
     assert "per_step" in capsys.readouterr().out
     mine = load_engine(str(out))
     assert mine.per_step != load_engine("vllm").per_step
-    assert mine.sources["per_step"].source.startswith("my\nown runs; +- ")
+    assert mine.sources["per_step"].source.startswith("my\nown runs; ×/÷ ")
     left_out = json.loads(out.with_suffix(".cross_validation.json").read_text())
     assert (set(left_out["model"]), set(left_out["gpu"])) == ({"all", "llama-3.1-8b", "qwen2.5-14b"}, {"all"})
     assert {file.name for file in out.parent.iterdir()} == {"mine.toml", "mine.cross_validation.json"}
@@ -65,6 +68,32 @@ def test_a_model_that_does_not_fit_is_left_out_and_said(tmp_path, capsys):
     told = capsys.readouterr()
     assert "e is left out: llama-3.1-70b does not fit h100_sxm" in told.err
     assert json.loads(told.out)["num_points"] == 2
+
+
+def test_what_runs_do_not_tell_is_said_and_stays_the_bases(points, tmp_path, capsys):
+    out = tmp_path / "mine.toml"
+    assert main(["fit", "engine", str(points), "--jobs", "1", "--rounds", "2", "--base", "vllm-0.15", "--out", str(out)]) == 0
+    told = capsys.readouterr()
+    said = re.search(r"not told by these runs, left as in vllm-0.15: (.*)\n", told.err).group(1).split(", ")
+    assert {"experts_scale", "expert_skew", "on.Hopper.attention_memory"} < set(said)
+    shown = " ".join(told.out.split())
+    assert f"Not told by these runs, left as in vllm-0.15: {', '.join(said)}." in shown
+    assert max(map(len, told.out.splitlines())) <= 80
+    assert "…" not in told.out
+    written = tomllib.loads(out.read_text())
+    assert not written.keys() & set(said)
+    assert written["gemm_scale"]["source"] == "runs"
+    assert load_engine(str(out)).experts_scale == load_engine("vllm-0.15").experts_scale
+
+
+def test_a_number_that_is_asked_for_is_written_though_runs_do_not_tell_it_and_that_is_said(points, tmp_path, capsys):
+    out = tmp_path / "mine.toml"
+    assert fit(points, "--fit", "experts_scale", "--out", out) == 0
+    told = capsys.readouterr()
+    assert "hardly told by these runs, but asked for, so these are about what is common among engines: experts_scale\n" in told.err
+    assert re.search(r"experts_scale .* \*", told.out)
+    assert "* mostly what is common among engines: these runs say less of it." in told.out
+    assert "experts_scale" in tomllib.loads(out.read_text())
 
 
 def test_a_figure_of_0_is_left_out_and_said(tmp_path, capsys):
@@ -99,8 +128,10 @@ def test_the_bars_end_where_the_work_does(tmp_path, monkeypatch, gpu, num_left_o
         (["--base", "mine.toml"], "--base cannot be mine.toml"),
         (["--base", "vlm"], "no engine 'vlm'"),
         (["--out", "mine.json"], "a profile is a .toml file"),
-        (["--out", "points.csv/mine.toml"], "cannot write points.csv/mine.toml"),
+        (["--out", "points.csv/mine.toml"], "cannot write points.csv/mine.toml: a part of its path is a file and no directory"),
         (["--out", "folder.toml"], "cannot write folder.toml: it is a directory"),
+        (["--out", ""], "--out cannot be ''; it must be a path"),
+        (["--rounds", "1"], "--rounds cannot be '1'; it must be a whole number, 2 or more"),
         (["--date", "yesterday"], "--date cannot be 'yesterday'"),
         (["--where", "gpu=x9000"], "x9000"),
     ],

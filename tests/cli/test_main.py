@@ -181,7 +181,7 @@ def test_a_reader_who_leaves_is_no_error_to_speak_of(flags):
 def test_a_full_disk_is_told_in_a_sentence():
     with open("/dev/full", "w") as full:
         ended = subprocess.run([*SEATRIAL, "catalog", "models"], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
-    assert (ended.returncode, ended.stderr) == (2, "seatrial: cannot read or write the results (No space left on device)\n")
+    assert (ended.returncode, ended.stderr) == (2, "seatrial: cannot read or write the results (no space left on device)\n")
 
 
 def test_a_terminal_without_our_marks_is_no_error():

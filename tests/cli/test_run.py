@@ -201,6 +201,11 @@ def test_a_trace_with_other_column_names_is_mapped(capsys, tmp_path):
         (["--warmup", "-1"], "--warmup cannot be '-1'"),
         (["--seed", "x"], "--seed cannot be 'x'"),
         (["none.yaml"], "there is no file none.yaml"),
+        (["none.yaml/x"], "there is no file none.yaml/x"),
+        ([""], "SCENARIO cannot be ''; it must be a path"),
+        (["--engine", ""], "no engine ''; known are sglang, "),
+        (["--scheduler", ""], "no scheduler ''; known are "),
+        (["--engine", "none.toml"], "engine file none.toml cannot be read: there is no such file"),
         (["--bogus"], "run has no flag --bogus"),
     ],
 )

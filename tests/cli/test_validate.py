@@ -204,17 +204,56 @@ def test_several_processes_say_the_same_as_one(points, told, capsys):
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["--where", "gpuu=x"], "names no column"),
-        (["--mapping", "none.yaml"], "there is no file none.yaml"),
-        (["--predictions", "none.csv"], "there is no file none.csv"),
+        (["--where", "gpuu=x"], "names no column of a point to choose by; did you mean gpu"),
+        (["--where", "zzz=x"], "known are arrival, "),
+        (["--mapping", "none.yaml"], "there is no file none.yaml; a mapping file is YAML with the tables accelerators and models"),
+        (["--mapping", "."], "--mapping: . is a directory; a mapping file is"),
+        (["--mapping", "points.csv/x"], "(a part of its path is a file and no directory); a mapping file is"),
+        (["--mapping", "gpus.yaml"], "--mapping gpus.yaml: accelerators.my box: no accelerator 'h100x'"),
+        (["--mapping", "models.yaml"], "--mapping models.yaml: models.mine: no model is called 'llama-9'"),
+        (["--mapping", ""], "--mapping cannot be ''; it must be a path"),
+        (["--predictions", "none.csv"], "there is no file none.csv; a file of predictions is CSV with simulator, experiment"),
+        (["--predictions", "points.csv"], "points.csv has no column 'simulator'; a file of predictions is CSV with simulator, experiment"),
+        (["--predictions", "latin.csv"], "latin.csv cannot be read (it is not text in UTF-8); a file of predictions"),
+        (["--steps", "none.csv"], "there is no file none.csv; a file of steps is CSV"),
+        (["--out", ""], "--out cannot be ''; it must be a path, like . for this directory"),
+        (["--out", "points.csv/x"], "cannot be written (a part of its path is a file and no directory); give another place"),
+        (["--out", "points.csv", "--page", "new/page.md"], "points.csv is a file; give a directory"),
+        (["--out", "new", "--page", "new/page.md"], "--page new/page.md lies in --out new, "),
+        (["--page", "points.csv"], "--page cannot be points.csv; a page is Markdown, so give a name that ends in .md"),
+        (["--page", "points.csv/page.md"], "--page points.csv/page.md cannot be written (a part of its path is a file"),
+        (["--page", "new/page.md", "--cross-validation", "none.json"], "none.json cannot be read (there is no such file)"),
+        (["--page", "new/page.md", "--cross-validation", ""], "--cross-validation cannot be ''; it must be a path"),
         (["--limit", "0"], "limit"),
     ],
 )
-def test_wrong_input_is_one_sentence_and_exit_code_2(points, capsys, arguments, complaint):
-    assert main(["validate", str(points), *arguments]) == 2
+def test_wrong_input_is_one_sentence_and_exit_code_2_and_leaves_nothing(points, tmp_path, capsys, monkeypatch, arguments, complaint):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "gpus.yaml").write_text("accelerators: {my box: h100x}")
+    (tmp_path / "models.yaml").write_text("models: {mine: llama-9}")
+    (tmp_path / "latin.csv").write_bytes(b"\xe4\n")
+    before = {file: file.read_bytes() for file in tmp_path.iterdir()}
+    assert main(["validate", "points.csv", *arguments]) == 2
     err = capsys.readouterr().err
     assert complaint in err
+    assert "rrno" not in err
     assert err.count("\n") == 1
+    assert {file: file.read_bytes() for file in tmp_path.iterdir()} == before
+
+
+def test_a_name_that_is_not_known_is_told_the_nearest_and_that_a_mapping_can_say_it(tmp_path, told):
+    rows = [
+        ROWS[0].replace("llama-3.1-8b", "llama-3.1-8bb"),
+        ROWS[3].replace("x9000", "H10O_SXM"),
+        ROWS[3].replace("c,c", "e,e").replace("x9000", "?"),
+    ]
+    file = tmp_path / "points.csv"
+    file.write_text("\n".join((f"{HEADER},{MEASURED}", *rows)) + "\n")
+    reasons = [skipped["reason"] for skipped in json.loads(told(file, "--json"))["skipped"]]
+    assert re.search(r"no model 'llama-3.1-8bb'.*; did you mean llama-3.1-8b or .*\?; a --mapping FILE can say which model", reasons[0])
+    assert re.search(r"no accelerator 'H10O_SXM'.*; did you mean h100_sxm.*\?; a --mapping FILE can say", reasons[1])
+    assert "did you mean" not in reasons[2]
+    assert reasons[2].endswith("a --mapping FILE can say which accelerator it is")
 
 
 @pytest.mark.parametrize("flag", [["--where", "trust=A"], ["--limit", "3"], ["--requests", "."], ["--predictions", "x.csv"]])

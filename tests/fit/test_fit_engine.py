@@ -9,8 +9,8 @@ import pytest
 from seatrial.catalog import load_engine, read_engine
 from seatrial.core.errors import FitError
 from seatrial.fit.cross_validation import cross_validate, left_out_rows
-from seatrial.fit.engine import EngineFit, Round, badness, fit_engine, runs, without
-from seatrial.fit.engine_file import write_engine
+from seatrial.fit.engine import EngineFit, Round, Runs, badness, fit_engine, runs, without
+from seatrial.fit.engine_file import give_or_take, write_engine
 from seatrial.fit.knobs import KNOBS, knobs_for, start_values, turned
 from seatrial.fit.rows import KIN, SPREADS, STEP, Of, Row, weights
 from seatrial.fit.slopes import cost_of
@@ -102,6 +102,55 @@ def test_two_steps_along_the_slopes_are_most_of_the_way(fitted):
     assert badness(third) < badness(first) / 20
 
 
+def test_what_runs_do_not_tell_stays_the_bases():
+    point = next(point for point in measured_points() if point.point_id.endswith("llama-3.1-8b/h100_sxm/6"))
+    prepared, knobs = prepare([point]), knobs_for(["Hopper"])
+    start = start_values(knobs, {architecture: load_engine("vllm-0.15", architecture) for architecture in ("", "Hopper")})
+    with runs(prepared.experiments, [point], knobs, "vllm-0.15") as measured:
+        found = fit_engine(measured, start, 4, quietly)
+    untold = {knob.name for knob in found.untold}
+    assert {"experts_scale", "expert_skew", "all_reduce_fixed"} <= untold
+    assert not untold & {"gemm_scale", "per_step", "before_request"}
+    assert found.values.keys() == found.spreads.keys() == set(knobs) - set(found.untold)
+    assert max(abs(row.error) for row in found.rows if row.metric == "tpot_mean") < 0.03
+
+
+def test_two_that_cannot_be_told_apart_are_both_turned_and_both_marked():
+    first, second = (each._replace(prior=1.0, spread=0.1) for each in knobs_for([], ["gemm_scale", "experts_scale"]))
+    third = knobs_for([], ["expert_skew"])[0]
+
+    class Alike:
+        knobs, failed = (first, second, third), {}
+
+        def rows(self, values, progress):
+            error = log(values[first] * values[second]) - 0.1
+            return [Row("p", Of("m on 1 x g", "m", "g"), "tpot_mean", error, (1.0, 1.0, 0.001)[: len(values)])]
+
+    found = fit_engine(Alike(), {first: 1.0, second: 1.0, third: 0.4}, 4, quietly)
+    assert found.untold == (third,)
+    assert found.values[first] == pytest.approx(found.values[second])
+    assert found.values[first] > 1.03
+    assert found.believed(0.5**0.5) == [first, second]
+
+
+def test_all_knobs_are_turned_where_they_are_asked_for(tmp_path):
+    point = next(point for point in measured_points() if point.point_id.endswith("llama-3.1-8b/h100_sxm/1"))
+    knobs = knobs_for([], ["experts_scale", "per_step"])
+    start = start_values(knobs, {"": load_engine("vllm-0.15")})
+    with runs(prepare([point]).experiments, [point], knobs, "vllm-0.15") as measured:
+        found = fit_engine(measured, start, 2, quietly, all_knobs=True)
+        with pytest.raises(FitError, match="these runs tell no number of a profile"):
+            fit_engine(Runs(measured.experiments, [point], (), knobs[:1], "vllm-0.15"), {knobs[0]: 1.0}, 2, quietly)
+    assert [knob.name for knob in found.believed(0.9)] == ["experts_scale"]
+    write_engine(found, load_engine("vllm-0.15"), tmp_path / "mine.toml", "my own runs", "2026-11")
+    assert read_engine(tmp_path / "mine.toml").experts_scale == pytest.approx(1.0, rel=0.01)
+
+
+@pytest.mark.parametrize(("error", "text"), [(0.034, "+- 3 %"), (0.2, "+- 20 %"), (0.6, "×/÷ 1.8")])
+def test_what_is_known_badly_is_known_to_a_factor(error, text):
+    assert give_or_take(error) == text
+
+
 def test_what_lies_before_the_engine_slows_no_token(fitted):
     found, _ = fitted
     place = [knob.name for knob in found.knobs].index("before_request")
@@ -128,7 +177,7 @@ def test_a_written_profile_reads_back_with_its_sources(fitted, tmp_path):
     write_engine(found, load_engine("vllm-0.15"), tmp_path / "mine.toml", "my own runs", "2026-11")
     mine = read_engine(tmp_path / "mine.toml", "Hopper")
     assert mine.per_step == pytest.approx(TRUTH["per_step"], rel=0.05)
-    assert mine.sources["per_step"].source.startswith("my own runs; +- ")
+    assert mine.sources["per_step"].source.startswith("my own runs; ×/÷ 1.")
     assert (mine.scheduler, mine.attention_fixed) == ("vllm-v1", load_engine("vllm-0.15").attention_fixed)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from seatrial.catalog.data_file import DataFile
 from seatrial.core.accelerator import Accelerator, Link
-from seatrial.core.errors import CatalogError, nearest
+from seatrial.core.errors import CatalogError, in_words, nearest
 
 DIRECTORY = Path(__file__).parent / "data" / "accelerators"
 LISTED = "`seatrial catalog accelerators` lists them"
@@ -78,7 +78,7 @@ def _stems() -> dict[str, str]:
         try:
             aliases = tomllib.loads(head).get("aliases", [])
         except ValueError as problem:
-            raise CatalogError(f"accelerator file {file} cannot be read: {problem}") from problem
+            raise CatalogError(f"accelerator file {file} cannot be read: {in_words(problem)}") from problem
         for name in (file.stem, *aliases):
             if stems.setdefault(_key(name), file.stem) != file.stem:
                 raise CatalogError(f"accelerator file {file}: the name {name!r} already means {stems[_key(name)]}")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from seatrial.core.accelerator import Fact
-from seatrial.core.errors import CatalogError, nearest
+from seatrial.core.errors import CatalogError, in_words, nearest
 
 
 class DataFile:
@@ -22,7 +22,7 @@ class DataFile:
         try:
             self.root = tomllib.loads(file.read_text(encoding="utf-8"))
         except (OSError, ValueError) as problem:
-            raise CatalogError(f"{kind} file {file} cannot be read: {problem}") from problem
+            raise CatalogError(f"{kind} file {file} cannot be read: {in_words(problem)}") from problem
 
     def error(self, place: str, problem: str) -> CatalogError:
         return CatalogError(f"{self.kind} file {self.file}: {place or 'the file'} {problem}")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from seatrial.catalog.hf_config import from_hf_config
-from seatrial.core.errors import CatalogError, nearest
+from seatrial.core.errors import CatalogError, in_words, nearest
 from seatrial.core.model import ModelSpec, Sampling
 
 DATA = Path(__file__).parent / "data" / "models"
@@ -89,7 +89,7 @@ def read_json(file: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise CatalogError(f"{file.parent} has no {file.name}; give a directory or file with a model's config.json") from None
     except (OSError, UnicodeDecodeError) as problem:
-        raise CatalogError(f"{file} cannot be read ({problem}); a config.json in UTF-8 is needed") from None
+        raise CatalogError(f"{file} cannot be read ({in_words(problem)}); a config.json in UTF-8 is needed") from None
     except json.JSONDecodeError as problem:
         raise CatalogError(f"{file} is not JSON (line {problem.lineno}: {problem.msg}); a config.json is needed") from None
     if not isinstance(content, dict):

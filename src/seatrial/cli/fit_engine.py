@@ -2,7 +2,7 @@
 
 import json as json_text
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import expm1
 from pathlib import Path
 from typing import Annotated
@@ -13,13 +13,13 @@ from seatrial.catalog import load_accelerator, load_engine
 from seatrial.cli.fit_flags import Date, dated
 from seatrial.cli.flags import Json
 from seatrial.cli.output import note, print_json, progress, show
-from seatrial.cli.scenario_flags import Count
+from seatrial.cli.scenario_flags import Count, whole
 from seatrial.cli.validate import Mapping, Requests, Seed, Steps, Where, places
 from seatrial.core.errors import FitError
 from seatrial.fit.cross_validation import CrossValidation, cross_validate, left_out_names
-from seatrial.fit.engine import EngineFit, fit_engine, runs
+from seatrial.fit.engine import MOSTLY_BELIEVED, UNTOLD, EngineFit, fit_engine, runs
 from seatrial.fit.engine_file import as_plain, check_writable, write_engine, writing
-from seatrial.fit.knobs import knobs_for, start_values
+from seatrial.fit.knobs import Knob, knobs_for, start_values
 from seatrial.fit.rows import SPREADS, STEP, Row
 from seatrial.fit.toml import write_whole
 from seatrial.validate.accuracy import error_of
@@ -42,7 +42,9 @@ def engine(
     fit: Annotated[
         tuple[str, ...], Parameter(help="only these numbers, like gemm_scale; without it, all that runs can tell", show_default=False)
     ] = (),
-    rounds: Annotated[int, Count, Parameter(help="how often all runs are simulated")] = 6,
+    rounds: Annotated[
+        int, Parameter(converter=whole(2), help="how often all runs are simulated: first with the base's numbers, then after each step")
+    ] = 6,
     out: Annotated[Path | None, Parameter(help="write the profile here, a .toml file; beside it, its cross-validation as .json")] = None,
     source: Annotated[str | None, Parameter(help="who measured, as the profile will say; without it, the name of the points file")] = None,
     date: Date = None,
@@ -74,13 +76,17 @@ def engine(
     known_steps = read_steps(steps) if steps is not None else []
     with runs(prepared.experiments, asked, knobs, base, steps=known_steps, jobs=jobs or os.cpu_count() or 1) as measured:
         with progress("fitting", effort * rounds) as bar:
-            found = fit_engine(measured, start, rounds, adding(bar))
+            found = fit_engine(measured, start, rounds, adding(bar), all_knobs=bool(fit))
         num_left_out = sum(map(len, left_out_names(found.rows).values()))
         with progress("leaving out", effort * num_left_out) as bar:
             validation = cross_validate(found, measured, adding(bar))
     for point_id, reason in found.failed.items():
         note(f"{point_id} is left out: {reason}")
-    figures = as_dict(found, validation)
+    if found.untold:
+        note(f"not told by these runs, left as in {named}: {names_of(found.untold)}")
+    if fit and (untold := found.believed(UNTOLD)):
+        note(f"hardly told by these runs, but asked for, so these are about what is common among engines: {names_of(untold)}")
+    figures = {"base": named, **as_dict(found, validation)}
     if out is not None:
         written = source or f"measured runs in {points.name}"
         write_engine(found, load_engine(base), out, written, when)
@@ -108,6 +114,10 @@ def adding(bar: Callable[[float], None]) -> Callable[[float], None]:
     return add
 
 
+def names_of(knobs: Sequence[Knob]) -> str:
+    return ", ".join(knob.place for knob in knobs)
+
+
 def counted(words: list[str]) -> dict[str, int]:
     return {word: words.count(word) for word in sorted(set(words))}
 
@@ -116,6 +126,8 @@ def as_dict(fit: EngineFit, validation: CrossValidation) -> dict[str, object]:
     return {
         "values": as_plain(fit.values),
         "standard_errors_pct": {place: 100 * error for place, error in as_plain(fit.spreads).items()},
+        "mostly_believed": [knob.place for knob in fit.believed(MOSTLY_BELIEVED)],
+        "untold": [knob.place for knob in fit.untold],
         "num_points": len({row.point_id for row in fit.rows if row.metric != STEP}),
         "steps": {row.point_id: 100 * expm1(row.error) for row in fit.rows if row.metric == STEP},
         "failed": fit.failed,

@@ -9,14 +9,15 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from math import isfinite
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args
 
 from cyclopts import App, CycloptsError, Parameter, Token, convert
 from cyclopts.help import DefaultFormatter
 
 from seatrial.cli.help import columns
 from seatrial.cli.usage import complaint
-from seatrial.core.errors import SeatrialError
+from seatrial.core.errors import SeatrialError, in_words
 from seatrial.version import __version__
 
 DONE, WRONG_INPUT = 0, 2
@@ -120,7 +121,7 @@ def ended(tokens: Sequence[str]) -> int:
     except OSError as problem:
         if problem.filename is None:
             forget_stdout()
-        return fail(f"cannot read or write {problem.filename or 'the results'} ({problem.strerror or problem})")
+        return fail(f"cannot read or write {problem.filename or 'the results'} ({in_words(problem)})")
     return DONE
 
 
@@ -181,7 +182,9 @@ def forget_stdout() -> None:
 
 
 def to_value(kind: Any, tokens: Sequence[Token]) -> Any:
-    """A flag's word as a value. Cyclopts alone would round 1.5 to an integer and let NaN pass."""
+    """A flag's word as a value. Cyclopts alone would round 1.5 to an integer, let NaN pass and take an empty path for this directory."""
+    if Path in (kind, *get_args(kind)) and not all(token.value.strip() for token in tokens):
+        raise ValueError("a path, like . for this directory")
     word = tokens[0].value if len(tokens) == 1 else ""
     if kind is int and not word.strip().removeprefix("-").isdecimal():
         raise ValueError("a whole number")

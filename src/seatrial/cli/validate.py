@@ -2,8 +2,8 @@
 
 import os
 import shlex
-from collections.abc import Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +14,7 @@ from seatrial.cli.output import note, print_json, progress, show
 from seatrial.cli.scenario_flags import Count, whole
 from seatrial.core.errors import PointsError
 from seatrial.fit.beside_curves import OperatorValidation, validate_operators
-from seatrial.report.accuracy_goals import CrossValidations, read_cross_validations
+from seatrial.report.accuracy_goals import read_cross_validations
 from seatrial.validate.directory import JOURNAL, opened, write_results
 from seatrial.validate.experiment import Prepared, prepare
 from seatrial.validate.names import read_names
@@ -69,7 +69,9 @@ def validate(
         raise PointsError("there is nothing to validate; give a file of points, --steps FILE or --operators DIR, or several of them")
     if cross_validation and page is None:
         raise PointsError("--cross-validation is for the page; give --page FILE too")
-    fits = opened_page(page, cross_validation) if page is not None else {}
+    if page is not None:
+        check_page(page, out)
+    fits = read_cross_validations(cross_validation)
     if points is None and (where or limit is not None or requests is not None or predictions is not None):
         raise PointsError("--where, --limit, --requests and --predictions are about points; give a file of points too")
     names = read_names(mapping)
@@ -86,7 +88,8 @@ def validate(
         peers_file = predictions if predictions is not None else beside if beside.is_file() else None
         prepared = prepare(asked, names=names, requests=places(points, requests), must_find=requests is not None, seed=seed)
         peers = read_peers(peers_file, asked) if peers_file is not None else {}
-    folder, found = simulated(prepared, out, jobs or os.cpu_count() or 1)
+    with opened_page(page) if page is not None else nullcontext():
+        folder, found = simulated(prepared, out, jobs or os.cpu_count() or 1)
     compared_steps = validate_steps(measured_steps, names=names) if measured_steps is not None else None
     validation = compare(asked, prepared, found, peers, compared_steps)
     written = write_files(validation, folder)
@@ -107,13 +110,27 @@ def validate(
         note(sentence)
 
 
-def opened_page(page: Path, cross_validation: Sequence[Path]) -> CrossValidations:
-    """Its folder, and what it is to say of fits, before anything is simulated."""
+def check_page(page: Path, out: Path | None) -> None:
+    if page.suffix != ".md":
+        raise PointsError(f"--page cannot be {page}; a page is Markdown, so give a name that ends in .md")
+    if out is not None and out.resolve() in page.resolve().parents:
+        raise PointsError(f"--page {page} lies in --out {out}, where nothing but the results may be; give a place beside it")
+
+
+@contextmanager
+def opened_page(page: Path) -> Iterator[None]:
+    """Its folder is there, before anything is simulated. After an exception nothing is left of that, if it is new."""
     from seatrial.report.accuracy_page import open_folder  # draws, which others need not wait for
 
-    fits = read_cross_validations(cross_validation)
+    folder = page.with_suffix("")
+    new = [each for each in (folder, *folder.parents) if not each.exists()]
     open_folder(page)
-    return fits
+    try:
+        yield
+    except BaseException:
+        for each in new:
+            each.rmdir()
+        raise
 
 
 def page_command(points: Path | None, where: Where, given: dict[str, Sequence[Path | None]]) -> str:

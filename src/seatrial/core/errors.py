@@ -12,6 +12,8 @@
 Every message says what was given, what is allowed and what to try. The command line prints it and exits with 2.
 """
 
+import errno
+import os
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -46,6 +48,24 @@ class CapacityError(SeatrialError, ValueError):
 
 class PointsError(SeatrialError, ValueError):
     pass
+
+
+def in_words(problem: Exception) -> str:
+    """What went wrong with a file, for the middle of a sentence: no error numbers, no positions of bytes, one line."""
+    if isinstance(problem, UnicodeError):
+        return "it is not text in UTF-8"
+    if isinstance(problem, OSError) and problem.errno:
+        text = os.strerror(problem.errno)
+        return OF_PATHS.get(problem.errno, text[:1].lower() + text[1:])
+    return (str(problem).strip() or type(problem).__name__).splitlines()[0].rstrip(".")
+
+
+OF_PATHS = {
+    errno.ENOENT: "there is no such file",
+    errno.EISDIR: "it is a directory",
+    errno.ENOTDIR: "a part of its path is a file and no directory",
+    errno.EEXIST: "a part of its path is a file and no directory",  # so says `mkdir`
+}
 
 
 def nearest(name: str, known: Iterable[str], most: int = 3, aliases: Iterable[str] = (), few: int = 12) -> str:

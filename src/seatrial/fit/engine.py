@@ -31,6 +31,8 @@ Matrix = NDArray[np.float64]
 
 ODD = 2.5  # spreads: what is further off counts less and less
 LONGEST_STEP = 1.5  # of a knob's logarithm, in one round
+UNTOLD = 0.9  # of what is believed anyway: a standard error above this share of it, and the runs have told nothing
+MOSTLY_BELIEVED = 0.5**0.5  # where as much comes from the runs as from what is believed
 
 
 class Round(NamedTuple):
@@ -42,12 +44,20 @@ class Round(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class EngineFit:
-    """The last round is the fit. `spreads` are standard errors of the logarithms, `failed` the points that could not be run, and why."""
+    """The last round is the fit. `spreads` are standard errors of the logarithms, `failed` the points that could not be run, and why.
+
+    `untold` are the knobs that the runs do not tell, which are as in the base.
+    """
 
     knobs: tuple[Knob, ...]
     rounds: list[Round]
     spreads: dict[Knob, float]
     failed: dict[str, str]
+    untold: tuple[Knob, ...] = ()
+
+    def believed(self, share: float) -> list[Knob]:
+        """The knobs whose standard error is above this share of what was believed of them before."""
+        return [knob for knob in self.knobs if self.spreads[knob] > share * knob.spread]
 
     @property
     def values(self) -> dict[Knob, float]:
@@ -162,8 +172,11 @@ def nudged_pace(setup: ReplicaSetup, profile: EngineProfile, knob: Knob, values:
     return pace(cost_of(setup, nudged), run.steps)
 
 
-def fit_engine(measured: Runs, start: Values, num_rounds: int, progress: Progress) -> EngineFit:
-    """Gauss and Newton's way, with the priors as further rows: simulate, follow the slopes, and halve a step that made it worse."""
+def fit_engine(measured: Runs, start: Values, num_rounds: int, progress: Progress, *, all_knobs: bool = False) -> EngineFit:
+    """Gauss and Newton's way, with the priors as further rows: simulate, follow the slopes, and halve a step that made it worse.
+
+    Knobs that turn out to be untold are turned back to what the base says, unless `all_knobs` are asked for.
+    """
     values, found = dict(start), []
     best: Round | None = None
     for _ in range(num_rounds):
@@ -175,8 +188,25 @@ def fit_engine(measured: Runs, start: Values, num_rounds: int, progress: Progres
             values = {knob: (best.values[knob] * tried.values[knob]) ** 0.5 for knob in best.values}
         found.append(tried)
     assert best is not None
+    untold = () if all_knobs else untold_knobs(best)
+    if untold:
+        kept = {knob: value for knob, value in best.values.items() if knob not in untold}
+        if not kept:
+            raise FitError("these runs tell no number of a profile; give more of them, which differ in load and in model")
+        measured.knobs = tuple(kept)
+        best = Round(kept, measured.rows(kept, progress))  # the priors have moved the others, if little
     found.append(best)
-    return EngineFit(measured.knobs, found, standard_errors(best), measured.failed)
+    return EngineFit(measured.knobs, found, standard_errors(best), measured.failed, untold)
+
+
+def untold_knobs(tried: Round) -> tuple[Knob, ...]:
+    """Those of which the runs would tell nothing even if all others were known.
+
+    Others cannot be told apart: what each of them is believed to be decides how they share what the runs tell of them together.
+    """
+    rows, _ = equations(tried)
+    alone = 1 / np.sqrt((rows**2).sum(axis=0))
+    return tuple(knob for knob, error in zip(tried.values, alone.tolist()) if error > UNTOLD * knob.spread)
 
 
 def badness(tried: Round) -> float:

@@ -1,14 +1,16 @@
 """Writes a fitted engine profile as the data file of the catalogue, over the profile that it was fitted from."""
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from errno import EISDIR
+from math import exp
 from pathlib import Path
 from tempfile import TemporaryFile
 
 from seatrial.core.engine_profile import EngineProfile
-from seatrial.core.errors import FitError
-from seatrial.fit.engine import EngineFit
+from seatrial.core.errors import FitError, in_words
+from seatrial.fit.engine import MOSTLY_BELIEVED, EngineFit
 from seatrial.fit.knobs import Knob
 from seatrial.fit.toml import quoted, write_whole
 
@@ -26,7 +28,7 @@ def check_writable(file: Path) -> None:
     with writing(file):
         file.parent.mkdir(parents=True, exist_ok=True)
         if file.is_dir():
-            raise IsADirectoryError(EISDIR, "it is a directory")
+            raise IsADirectoryError(EISDIR, os.strerror(EISDIR))
         TemporaryFile(dir=file.parent).close()
 
 
@@ -35,7 +37,7 @@ def writing(file: Path) -> Iterator[None]:
     try:
         yield
     except OSError as problem:
-        raise FitError(f"cannot write {file}: {problem.strerror or problem}") from problem
+        raise FitError(f"cannot write {file}: {in_words(problem)}") from problem
 
 
 def engine_text(fit: EngineFit, base: str, source: str, date: str) -> str:
@@ -49,9 +51,17 @@ def engine_text(fit: EngineFit, base: str, source: str, date: str) -> str:
 
 
 def _line(knob: Knob, fit: EngineFit) -> str:
-    """With its standard error, which is of its logarithm and so a share of it."""
-    note = f"+- {100 * fit.spreads[knob]:.0f} %"
+    """With its standard error."""
+    note = give_or_take(fit.spreads[knob]) + (f", {BELIEVED}" if knob in fit.believed(MOSTLY_BELIEVED) else "")
     return f'{knob.name} = {{ value = {fit.values[knob]:.3g}, source = "runs", note = {quoted(note)} }}\n'
+
+
+BELIEVED = "mostly what is common among engines"
+
+
+def give_or_take(error: float) -> str:
+    """A standard error of a logarithm: a share of the number where it is small, else what to multiply or divide it by."""
+    return f"+- {100 * error:.0f} %" if error <= 0.2 else f"×/÷ {exp(error):.1f}"
 
 
 def _key(name: str) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from seatrial.catalog.curves import CURVES, GENERIC, read_curves
 from seatrial.core.curves import ErrorBar, Fitted
-from seatrial.core.errors import FitError
+from seatrial.core.errors import FitError, in_words
 from seatrial.fit.operators import OperatorFits, fitted
 from seatrial.fit.toml import quoted, write_whole
 
@@ -21,7 +21,7 @@ def write_curves(fits: OperatorFits, directory: Path, source: str, date: str) ->
         directory.mkdir(parents=True, exist_ok=True)
         return [write_whole(directory / f"{name}.toml", text) for name, text in texts.items()]
     except OSError as problem:
-        raise FitError(f"cannot write curves to {directory}: {problem.strerror or problem}") from problem
+        raise FitError(f"cannot write curves to {directory}: {in_words(problem)}") from problem
 
 
 def accelerator_text(fits: OperatorFits, accelerator: str, source: str, date: str) -> str:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from seatrial.catalog import load_accelerator
 from seatrial.core.accelerator import Accelerator
-from seatrial.core.errors import CatalogError, FitError
+from seatrial.core.errors import CatalogError, FitError, in_words
 from seatrial.core.model import FORMATS, NumberFormat
 from seatrial.cost.kernels import FloatArray
 from seatrial.fit.sift import Points, copies, one_time_per_point
@@ -107,7 +107,7 @@ def _content(file: Path) -> pa.Table:
     try:
         return pc.read_csv(file) if file.suffix == ".csv" else pq.read_table(file)
     except (OSError, ValueError) as problem:
-        raise FitError(f"{file} cannot be read as {'CSV' if file.suffix == '.csv' else 'Parquet'}: {problem}") from problem
+        raise FitError(f"{file} cannot be read as {'CSV' if file.suffix == '.csv' else 'Parquet'}: {in_words(problem)}") from problem
 
 
 def _numbers(table: pa.Table, name: str, file: Path) -> FloatArray:

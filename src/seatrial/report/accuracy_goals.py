@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from math import isfinite
 from pathlib import Path
 
-from seatrial.core.errors import PointsError
+from seatrial.core.errors import PointsError, in_words
 from seatrial.report.markdown import Lines, table
 from seatrial.report.percent import both, pct
 from seatrial.validate.accuracy import Error, Pair, error_of
@@ -126,7 +126,7 @@ def read_cross_validation(file: Path) -> CrossValidation:
             for what, values in content.items()
         }
     except (OSError, ValueError) as problem:
-        raise PointsError(f"--cross-validation {file} cannot be read ({problem}); {form}") from None
+        raise PointsError(f"--cross-validation {file} cannot be read ({in_words(problem)}); {form}") from None
     except (AttributeError, TypeError):
         raise PointsError(f"--cross-validation {file} is JSON of another form; {form}") from None
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from seatrial.core.errors import PointsError
+from seatrial.core.errors import PointsError, in_words
 from seatrial.fit.beside_curves import OperatorValidation
 from seatrial.report.accuracy_goals import CrossValidations, summary
 from seatrial.report.accuracy_limits import assumptions, by_provenance, skipped, where_it_is_bad
@@ -47,7 +47,7 @@ def writing(file: Path) -> Iterator[None]:
     try:
         yield
     except OSError as problem:
-        raise PointsError(f"--page {file} cannot be written ({problem}); give another place") from None
+        raise PointsError(f"--page {file} cannot be written ({in_words(problem)}); give another place") from None
 
 
 def page(

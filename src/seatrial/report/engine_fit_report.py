@@ -5,14 +5,20 @@ from typing import Any
 
 from rich.console import RenderableType
 
+from seatrial.fit.engine_file import BELIEVED, give_or_take
 from seatrial.report.tables import paragraph, table
 
 
 def engine_fit_report(figures: Mapping[str, Any]) -> Iterator[RenderableType]:  # Any: what `--json` prints
-    numbers = table("<number", "fitted", "+- %")
+    numbers = table("<number", "fitted", "give or take", "<")
     for place, value in figures["values"].items():
-        numbers.add_row(place, f"{value:.3g}", f"{figures['standard_errors_pct'][place]:.0f}")
+        mark = "*" if place in figures["mostly_believed"] else ""
+        numbers.add_row(place, f"{value:.3g}", give_or_take(figures["standard_errors_pct"][place] / 100), mark)
     yield numbers
+    if figures["mostly_believed"]:
+        yield paragraph(f"* {BELIEVED}: these runs say less of it.")
+    if figures["untold"]:
+        yield paragraph(f"Not told by these runs, left as in {figures['base']}: {', '.join(figures['untold'])}.")
     yield paragraph(f"From {figures['num_points']} points. Errors of these numbers hang together: one can often stand in for another.")
     off = table("<median/p90 error, %", "ttft", "ttft p90", "tpot", "e2e", "n")
     off.padding = (0, 1, 0, 0)

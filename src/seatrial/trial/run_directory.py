@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from seatrial.core.errors import ScenarioError
+from seatrial.core.errors import ScenarioError, in_words
 
 FILES = ("requests.parquet", "scenario.yaml", "summary.json")
 
@@ -24,7 +24,7 @@ def run_directory(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         part = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
     except OSError as problem:
-        raise ScenarioError(f"--out {path} cannot be written: {problem.strerror}; give another place") from None
+        raise ScenarioError(f"--out {path} cannot be written ({in_words(problem)}); give another place") from None
     try:
         yield part
         part.chmod(0o777 & ~_umask())  # mkdtemp made it for one user only

@@ -69,7 +69,9 @@ def resolve_pool(model_name: str, pool: PoolSpec, cost_text: str = "roofline") -
     parallelism = Parallelism(**{field.name: getattr(pool, field.name) for field in fields(Parallelism)})
     check_parallelism(model, accelerator, parallelism)
     profile = chosen_profile(pool, cost_text, accelerator)
-    scheduler = pool.scheduler or (profile.scheduler if profile else DEFAULT_SCHEDULER)
+    scheduler = pool.scheduler
+    if scheduler is None:
+        scheduler = profile.scheduler if profile else DEFAULT_SCHEDULER
     check_options(pool, scheduler)
     if pool.enable_prefix_caching and pool.pipeline_parallel > 1:
         raise ScenarioError(
@@ -106,7 +108,7 @@ def chosen_profile(pool: PoolSpec, cost_text: str, accelerator: Accelerator) -> 
             raise ScenarioError(f"an affine cost has no use for the engine {pool.engine!r}; leave out one of the two")
         return None
     if cost_text == "roofline":
-        return load_engine(pool.engine or DEFAULT_ENGINE, accelerator.architecture)
+        return load_engine(DEFAULT_ENGINE if pool.engine is None else pool.engine, accelerator.architecture)
     if kind in COSTS:
         raise ScenarioError(
             f"no cost {cost_text!r}; write roofline, or affine:TERM=SECONDS,... like affine:base=0.005,per_prompt_token=2e-5"

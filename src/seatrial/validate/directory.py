@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from seatrial.core.errors import PointsError
+from seatrial.core.errors import PointsError, in_words
 from seatrial.validate.accuracy import Error
 from seatrial.validate.validation import GROUPINGS, Validation
 
@@ -26,7 +26,7 @@ def opened(folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         foreign = sorted({entry.name for entry in folder.iterdir()} - {JOURNAL, *RESULTS})
     except OSError as problem:
-        raise PointsError(f"--out {folder} cannot be written: {problem.strerror}; give another place") from None
+        raise PointsError(f"--out {folder} cannot be written ({in_words(problem)}); give another place") from None
     foreign = [name for name in foreign if not name.endswith(".part")]
     if foreign:
         raise PointsError(f"--out {folder} also holds {foreign[0]}, which no validation wrote; give a new directory, or an earlier one's")

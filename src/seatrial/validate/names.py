@@ -7,15 +7,16 @@ from typing import Annotated, NamedTuple
 
 from pydantic import BeforeValidator, ValidationError
 
-from seatrial.catalog import load_accelerator, load_model
+from seatrial.catalog import accelerator_names, load_accelerator, load_model, model_names
 from seatrial.catalog.models import find
 from seatrial.catalog.requantize import QUANTIZATIONS, has_experts, weight_format
 from seatrial.core.door import sentence
-from seatrial.core.errors import CatalogError, PointsError, ScenarioError
+from seatrial.core.errors import CatalogError, PointsError, ScenarioError, nearest
 from seatrial.trial.yaml_file import read_yaml
 from seatrial.validate.unsimulated import Unsimulated
 from seatrial.workload.spec import Spec
 
+WHAT = "a mapping file is YAML with the tables accelerators and models"
 BUILTIN = Path(__file__).parent / "data" / "names.yaml"
 
 
@@ -56,18 +57,23 @@ def read_names(file: Path | None = None) -> Names:
         given = _read(file)
     except ScenarioError as problem:
         raise PointsError(f"--mapping: {problem}") from None
-    for name in given.accelerators.values():
-        load_accelerator(name)
-    for entry in given.models.values():
-        load_model(entry.model)
+    for place, load, named in (
+        ("accelerators", load_accelerator, given.accelerators),
+        ("models", load_model, {theirs: entry.model for theirs, entry in given.models.items()}),
+    ):
+        for theirs, ours in named.items():
+            try:
+                load(ours)
+            except CatalogError as problem:
+                raise PointsError(f"--mapping {file}: {place}.{theirs}: {problem}") from None
     return Names(accelerators=builtin.accelerators | given.accelerators, models=builtin.models | given.models)
 
 
 def _read(file: Path) -> Names:
     try:
-        return Names.model_validate(read_yaml(file))
+        return Names.model_validate(read_yaml(file, WHAT))
     except ValidationError as error:
-        raise PointsError(sentence(error, str(file), Names)) from None
+        raise PointsError(sentence(error, f"--mapping {file}", Names)) from None
 
 
 def accelerator_name(names: Names, gpu: str) -> str:
@@ -75,20 +81,27 @@ def accelerator_name(names: Names, gpu: str) -> str:
     if not gpu:
         raise Unsimulated("the accelerator is not stated")
     if (found := _accelerator(names.accelerators.get(gpu, gpu))) is None:
-        raise Unsimulated(f"the catalogue has no accelerator {gpu!r}, nor do the mapped names")
+        raise Unsimulated(_unknown("accelerator", gpu, (*names.accelerators, *accelerator_names())))
     return found
 
 
 def served_model(names: Names, name: str, precision: str) -> Served:
     """The catalogue's model, and in which format it was served. A checkpoint that is in a format of that width already is left as it is."""
     if (entry := names.models.get(name) or _own_name(name)) is None:
-        raise Unsimulated(f"the catalogue has no model {name!r}, nor do the mapped names")
+        raise Unsimulated(_unknown("model", name, (*names.models, *model_names())))
     own, experts = model_facts(entry.model)
     wanted = weights_of(precision, has_experts=experts) or entry.quantization
     if wanted in entry.formats:
         return Served(entry.formats[wanted], None, entry.kv_cache_dtype)
     alike = wanted is None or wanted == own or WIDTHS.get(wanted) == WIDTHS.get(own)
     return Served(entry.model, None if alike else wanted, entry.kv_cache_dtype)
+
+
+@cache
+def _unknown(kind: str, name: str, known: tuple[str, ...]) -> str:
+    close = nearest(name, known, most=2)
+    hint = f"; {close}" if close.endswith("?") else ""
+    return f"the catalogue has no {kind} {name!r}, nor do the mapped names{hint}; a --mapping FILE can say which {kind} it is"
 
 
 WIDTHS = {"bf16": 16, "fp16": 16, "fp8": 8, "fp8_block": 8, "nvfp4": 4, "mxfp4": 4}

@@ -11,6 +11,7 @@ from seatrial.validate.points import read_csv, to_number
 
 NEEDED = ("simulator", "experiment", "metric", "predicted")
 OF_FIRST = "(first 300 requests)"  # ends the name of a simulator that predicted no more of a run
+WHAT = f"a file of predictions is CSV with {', '.join(NEEDED)}, in ms"
 METRIC_OF = {"tpot_mean_corrected": "tpot_mean"}
 """Their names for metrics, where they are not ours. In closed loops their `itl_mean` is the mean over requests that we call tpot."""
 
@@ -19,10 +20,10 @@ Peers = dict[str, dict[str, dict[str, Pair]]]  # simulator -> point_id -> metric
 
 def read_peers(file: Path, points: Iterable[Point]) -> Peers:
     """Predictions for these points. Rows of other points or metrics are passed over: they are not ours to compare."""
-    columns, rows = read_csv(file)
+    columns, rows = read_csv(file, WHAT)
     for name in NEEDED:
         if name not in columns:
-            raise PointsError(f"{file} has no column {name!r}; predictions need {', '.join(NEEDED)}, in ms")
+            raise PointsError(f"{file} has no column {name!r}; {WHAT}")
     places = by_place(points)
     peers: Peers = defaultdict(lambda: defaultdict(dict))
     for number, row in enumerate(rows, 1):

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from math import isfinite
 from pathlib import Path
 
-from seatrial.core.errors import PointsError, nearest
+from seatrial.core.errors import PointsError, in_words, nearest
 from seatrial.validate.point import METRICS, NUMBERS, REQUIRED, TEXTS, Point
 
 Row = Mapping[str, str]
@@ -37,10 +37,10 @@ def read_points(file: Path) -> list[Point]:
     return points
 
 
-def read_csv(file: Path) -> tuple[Sequence[str], list[dict[str, str]]]:
-    """The header and the rows of a CSV file, as texts."""
+def read_csv(file: Path, what: str = WHAT) -> tuple[Sequence[str], list[dict[str, str]]]:
+    """The header and the rows of a CSV file, as texts. `what` says what it should have been."""
     if file.exists() and not file.is_file():
-        raise PointsError(f"{file} is a directory, a device or a pipe; {WHAT}")
+        raise PointsError(f"{file} is a directory, a device or a pipe; {what}")
     try:
         with file.open(newline="", encoding="utf-8-sig") as stream:
             reader = csv.DictReader(stream, restval="", strict=True)
@@ -48,9 +48,9 @@ def read_csv(file: Path) -> tuple[Sequence[str], list[dict[str, str]]]:
             reader.fieldnames = columns
             rows = list(reader)
     except FileNotFoundError:
-        raise PointsError(f"there is no file {file}; {WHAT}") from None
+        raise PointsError(f"there is no file {file}; {what}") from None
     except (OSError, UnicodeDecodeError, csv.Error) as problem:
-        raise PointsError(f"{file} cannot be read ({problem}); {WHAT}") from None
+        raise PointsError(f"{file} cannot be read ({in_words(problem)}); {what}") from None
     for number, row in enumerate(rows, 1):
         if None in row:
             raise PointsError(f"{file}, row {number}: it has more cells than the {len(columns)} columns; quote texts that hold commas")
@@ -93,7 +93,7 @@ def to_number(file: Path, number: int, column: str, text: str) -> float:
     """Where a row without it says nothing."""
     value = possible(text)
     if value is None:
-        raise PointsError(f"{file}, row {number}: {not_a_number(column, text.strip())}")
+        raise PointsError(f"{file}, row {number}: {column} is {text.strip()!r}; it must be a number, 0 or more")
     return value
 
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from seatrial.core.errors import PointsError
+from seatrial.core.errors import PointsError, in_words
 
 NEEDED = ("arrival_s", "input_tokens", "output_tokens")
 MAY_BE_THERE = ("prompt_id", "stage")
@@ -21,7 +21,7 @@ def requests_table(file: str) -> pa.Table:
     try:
         table = pq.read_table(file)
     except (OSError, pa.ArrowInvalid) as problem:
-        raise PointsError(f"the requests file {name} cannot be read ({str(problem).splitlines()[0]})") from None
+        raise PointsError(f"the requests file {name} cannot be read ({in_words(problem)})") from None
     for column in NEEDED:
         if column not in table.column_names:
             raise PointsError(f"the requests file {name} has no column {column!r}")

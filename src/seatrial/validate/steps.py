@@ -47,7 +47,7 @@ WHAT = f"a file of steps is CSV with {', '.join(NEEDED)} and the columns of the 
 
 def read_steps(file: Path) -> list[MeasuredStep]:
     """All steps of a file, in its order."""
-    columns, rows = read_csv(file)
+    columns, rows = read_csv(file, WHAT)
     for name in NEEDED:
         if name not in columns:
             raise PointsError(f"{file} has no column {name!r}; {WHAT}")

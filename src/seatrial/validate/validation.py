@@ -152,8 +152,9 @@ def chosen(points: Sequence[Point], where: Sequence[str], limit: int | None) -> 
     for text in where:
         column, equals, values = text.partition("=")
         if not equals or column not in {*TEXTS, *NUMBERS}:
-            hint = nearest(column, [*TEXTS, *NUMBERS]) if equals else "write COLUMN=VALUE or COLUMN=VALUE,VALUE"
-            raise PointsError(f"--where {text} names no column of a point; {hint}")
+            known = [*TEXTS, *NUMBERS]
+            hint = nearest(column, known, few=len(known)) if equals else "write COLUMN=VALUE or COLUMN=VALUE,VALUE"
+            raise PointsError(f"--where {text} names no column of a point to choose by; {hint}")
         wanted = [value.strip().lower() for value in values.split(",")]
         points = [point for point in points if any(fnmatchcase(cell(point, column), value) for value in wanted)]
         if not points:

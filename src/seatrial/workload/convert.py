@@ -13,7 +13,7 @@ import pyarrow.csv
 import pyarrow.parquet
 from numpy.typing import NDArray
 
-from seatrial.core.errors import WorkloadError
+from seatrial.core.errors import WorkloadError, in_words
 from seatrial.workload.formats.layout import TIDY_SCHEMA, ArrowArray
 from seatrial.workload.formats.mooncake import MOONCAKE_BLOCK_TOKENS
 from seatrial.workload.trace import Trace
@@ -91,7 +91,7 @@ def replacing(path: Path) -> Iterator[Path]:
         yield unfinished
         unfinished.replace(path)
     except OSError as problem:
-        raise WorkloadError(f"cannot write {path} ({problem.strerror or problem}); choose another place") from problem
+        raise WorkloadError(f"cannot write {path} ({in_words(problem)}); choose another place") from problem
     finally:
         unfinished.unlink(missing_ok=True)
 

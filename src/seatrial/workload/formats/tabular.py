@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from seatrial.core.errors import WorkloadError
+from seatrial.core.errors import WorkloadError, in_words
 from seatrial.workload.formats.layout import ArrowArray
 
 MAX_ROWS = 65_536
@@ -50,8 +50,7 @@ def readable(path: Path) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, OSError, EOFError, UnicodeError, csv.Error) as problem:
-        reason = (str(problem).strip() or type(problem).__name__).splitlines()[0].rstrip(".")
-        raise WorkloadError(f"{path} cannot be read ({reason}); is the file complete?") from problem
+        raise WorkloadError(f"{path} cannot be read ({in_words(problem)}); is the file complete?") from problem
 
 
 def open_bytes(path: Path) -> BinaryIO:
