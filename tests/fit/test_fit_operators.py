@@ -16,8 +16,10 @@ from seatrial.core.curves import AllReduceCurve, GemmCurve
 from seatrial.core.errors import FitError
 from seatrial.cost.kernels import GemmWork, Peaks, all_reduce_time, gemm_times
 from seatrial.fit.beside_curves import LENGTHS, validate_operators
+from seatrial.fit.least_squares import SEARCHES, left_out
 from seatrial.fit.operators import fit_operators
 from seatrial.fit.sift import one_time_per_point, possible, typical
+from seatrial.fit.tables import read_cells
 
 H100 = load_accelerator("h100_sxm")
 TRUTH = GemmCurve(compute=0.7, memory=0.8, fixed=4e-6, per_input=3e-10, half_rows=20, half_inputs=200, half_outputs=100, blend=3)
@@ -166,6 +168,17 @@ def test_a_library_that_is_slow_throughout_is_not_used():
     points = one_time_per_point(keys, np.array(["vllm"] * 3 + ["sglang"] * 2), np.array([8.0, 9.0, 9.0, 1.0, 1.0]))
     assert points.seconds.tolist() == [1.0, 1.0]
     assert points.backends == ("sglang",)
+
+
+def test_a_shape_that_nothing_is_left_to_predict_counts_no_error_of_zero(tmp_path):
+    table = pq.read_table(gemm_table(tmp_path, noise=0.1) / "gemm.parquet")
+    (cell,) = read_cells(tmp_path / "gemm.parquet", print)
+    one_shape_is_typical = replace(cell, typical=cell.shape == cell.shape[0])
+    search = SEARCHES[GemmCurve]
+    judged = left_out(one_shape_is_typical, search, TRUTH)
+    assert len(table) == len(cell.seconds)
+    assert judged.median > 0.01
+    assert left_out(replace(cell, typical=np.zeros(len(cell.seconds), bool)), search, TRUTH) is None
 
 
 def test_times_faster_than_light_and_from_the_cache_are_left_out():

@@ -137,7 +137,7 @@ def best_curves(cells: Sequence[Cell], search: Search, chosen: Sequence[NDArray[
 
 
 def left_out(cell: Cell, search: Search, start: Curve) -> ErrorBar | None:
-    """Every shape is predicted by a curve that was fitted without it."""
+    """Every shape is predicted by a curve that was fitted without it. What nothing is left to be predicted from is not judged."""
     numbers = np.unique(cell.shape)
     if len(numbers) < 2:
         return None
@@ -145,12 +145,13 @@ def left_out(cell: Cell, search: Search, start: Curve) -> ErrorBar | None:
     fold = (numbers * 7919 % 104729) % folds if len(numbers) > 3 * NUM_FOLDS else np.arange(len(numbers)) % folds
     fold_of = dict(zip(numbers.tolist(), fold.tolist()))
     mine = np.array([fold_of[number] for number in cell.shape.tolist()])
-    errors = np.zeros(len(cell.seconds))
+    errors = np.full(len(cell.seconds), np.nan)
     for out in range(folds):
         if ((mine != out) & cell.typical).any():
             (curve,) = best_curves([cell], search, [(mine != out) & cell.typical], start)
             errors[mine == out] = cell.errors(curve, mine == out)
-    return bar(errors)
+    judged = np.isfinite(errors)
+    return bar(errors[judged]) if judged.any() else None
 
 
 def bar(errors: FloatArray) -> ErrorBar:
