@@ -170,6 +170,14 @@ def test_a_library_that_is_slow_throughout_is_not_used():
     assert points.backends == ("sglang",)
 
 
+def test_times_that_no_point_keeps_are_counted_for_each_operator(tmp_path):
+    rows = [f"h100,vllm,bf16,{m},4096,4096,15" for m in (1, 2, 4)] + [f"h100,sglang,bf16,{m},4096,4096,16" for m in (1, 2)]
+    rows += ["h100,sglang,bf16,8,4096,4096,16"]
+    second, alone = validate_operators(csv(tmp_path, "gemm", "gpu,backend,dtype,m,k,n,latency_us", *rows)).notes
+    assert second.startswith("gemm.csv: 2 times are left out: another library's time of the same point was taken")
+    assert alone == "gemm.csv: 1 times are left out: the library that timed most has no time of the point"
+
+
 def test_a_shape_that_nothing_is_left_to_predict_counts_no_error_of_zero(tmp_path):
     table = pq.read_table(gemm_table(tmp_path, noise=0.1) / "gemm.parquet")
     (cell,) = read_cells(tmp_path / "gemm.parquet", print)

@@ -26,7 +26,7 @@ QUERY_KEY, VALUE, RANK, ENTRY = 192, 128, 512, 576  # DeepSeek-V3, whose latent 
 def prompts(table: Table, note: Note) -> Iterator[Cell]:
     table = table.where(_plain(table, "attn_dtype", note))
     for accelerator, own in by_accelerator(table, note):
-        points = own.points("batch_size", "isl", "num_heads", "num_key_value_heads", "head_dim")
+        points = own.points("batch_size", "isl", "num_heads", "num_key_value_heads", "head_dim", note=note)
         dim = points.keys[:, 4]
         yield from _prompt("prompt_attention", accelerator, points, dim, dim, note)
 
@@ -34,7 +34,7 @@ def prompts(table: Table, note: Note) -> Iterator[Cell]:
 def latent_prompts(table: Table, note: Note) -> Iterator[Cell]:
     table = table.where(_plain(table, "mla_dtype", note))
     for accelerator, own in by_accelerator(table, note):
-        points = own.points("batch_size", "isl", "num_heads")
+        points = own.points("batch_size", "isl", "num_heads", note=note)
         same = np.ones(len(points.seconds))
         yield from _prompt("latent_prompt_attention", accelerator, points, QUERY_KEY * same, VALUE * same, note)
 
@@ -74,7 +74,7 @@ def _prompt(
 def decodes(table: Table, note: Note) -> Iterator[Cell]:
     for accelerator, own in by_accelerator(table, note):
         for cache, rows in by_format(own, "kv_cache_dtype", note):
-            points = rows.points("batch_size", "context_tokens", "num_heads", "num_key_value_heads", "head_dim")
+            points = rows.points("batch_size", "context_tokens", "num_heads", "num_key_value_heads", "head_dim", note=note)
             batch, context, heads, kv_heads, dim = points.keys.T
             flops = 4 * heads * dim * batch * context
             read = 2 * kv_heads * dim * cache.bytes_per_element * batch * context
@@ -86,7 +86,7 @@ def latent_decodes(table: Table, note: Note) -> Iterator[Cell]:
     table = table.with_column("context_tokens", context)
     for accelerator, own in by_accelerator(table, note):
         for cache, rows in by_format(own, "kv_cache_dtype", note):
-            points = rows.points("batch_size", "context_tokens", "num_heads")
+            points = rows.points("batch_size", "context_tokens", "num_heads", note=note)
             batch, context, heads = points.keys.T
             flops = 2 * heads * (ENTRY + RANK) * batch * context
             read = ENTRY * cache.bytes_per_element * batch * context

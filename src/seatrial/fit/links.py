@@ -9,8 +9,8 @@ from seatrial.core.accelerator import Accelerator
 from seatrial.core.curves import AllReduceCurve, Curve, TransferCurve
 from seatrial.cost.kernels import FloatArray, all_reduce_time, transfer_time
 from seatrial.fit.cell import Cell, measured_sizes, shapes
-from seatrial.fit.sift import Points, one_time_per_point
-from seatrial.fit.table import SIXTEEN_BITS, Note, Table, by_accelerator, passing
+from seatrial.fit.sift import Points
+from seatrial.fit.table import SIXTEEN_BITS, Note, Table, by_accelerator, chosen_points, passing
 
 COLLECTIVE_COLUMNS = ("op", "dtype", "num_gpus", "message_elements")
 SEND_COLUMNS = ("op", "num_nodes", "gpus_per_node", "size_kb")
@@ -28,7 +28,7 @@ def collectives(table: Table, note: Note) -> Iterator[Cell]:
     table = table.with_column("message", 2 * table["message_elements"])
     for operator in COLLECTIVES:
         for accelerator, own in by_accelerator(table.where(table["op"] == operator), note):
-            points = _least(own.numbers("message", "num_gpus"), own["seconds"])
+            points = _least(own.numbers("message", "num_gpus"), own["seconds"], note)
             usual = (points.keys[:, 0] >= SHORTEST) & (points.keys[:, 0] <= LONGEST)
             points = points.where(passing(note, {f"messages have fewer than {SHORTEST:,} or more than {LONGEST:,} bytes": usual}))
             message, ranks = points.keys.T
@@ -75,7 +75,7 @@ def sends(table: Table, note: Note) -> Iterator[Cell]:
     neighbours = (table["num_nodes"] == 1) & (table["gpus_per_node"] == 2)
     table = table.where(passing(note, {"they are not between two devices of one node": neighbours}))
     for accelerator, own in by_accelerator(table, note):
-        points = _least(own.numbers("size_kb"), own["seconds"])
+        points = _least(own.numbers("size_kb"), own["seconds"], note)
         size = 1024 * points.keys[:, 0]
         yield from _transfer("point_to_point", accelerator, "scale_up", points, size, np.full_like(size, 2.0), size)
 
@@ -92,7 +92,7 @@ def _ways(rows: Table, note: Note) -> Points:
     )
     seconds = np.concatenate([there[1], back[1]]).astype(np.float64) * 1e-6
     timed = passing(note, {"dispatch_us or combine_us is missing or not above 0": np.isfinite(seconds) & (seconds > 0)})
-    return _least(np.concatenate([there[0], back[0]])[timed], seconds[timed])
+    return _least(np.concatenate([there[0], back[0]])[timed], seconds[timed], note)
 
 
 def _transfer(
@@ -127,6 +127,6 @@ def _transfer(
         )
 
 
-def _least(keys: FloatArray, seconds: FloatArray) -> Points:
+def _least(keys: FloatArray, seconds: FloatArray, note: Note) -> Points:
     """Whichever library is quickest: an engine takes another one for long messages than for short ones."""
-    return one_time_per_point(keys, np.full(len(keys), "the quickest library"), seconds)
+    return chosen_points(keys, np.full(len(keys), "the quickest library"), seconds, note)

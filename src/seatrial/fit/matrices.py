@@ -27,7 +27,7 @@ def gemms(table: Table, note: Note) -> Iterator[Cell]:
     for accelerator, own in by_accelerator(without_copies(table, GEMM_KEYS, note), note):
         plain: Points | None = None
         for weights, rows in by_format(own, "dtype", note):
-            points = rows.points(*GEMM_KEYS)
+            points = rows.points(*GEMM_KEYS, note=note)
             plain = plain or points
             yield from _gemm(accelerator, weights, not_slower_than(points, plain), note)
 
@@ -66,7 +66,7 @@ def experts(table: Table, note: Note) -> Iterator[Cell]:
     for accelerator, own in by_accelerator(without_copies(table, EXPERT_KEYS, note), note):
         plain: Points | None = None
         for weights, rows in by_format(own, "dtype", note):
-            points = rows.points(*EXPERT_KEYS)
+            points = rows.points(*EXPERT_KEYS, note=note)
             plain = plain or points
             yield from _experts(accelerator, weights, not_slower_than(points, plain), note)
 

@@ -23,6 +23,9 @@ Note = Callable[[str, int], None]
 
 IMPOSSIBLE = "they are quicker than the hardware, or may have found their operands in a cache"
 
+SECOND = "another library's time of the same point was taken, or a quicker one of the same library"
+ALONE = "the library that timed most has no time of the point"
+
 WIDE_MXFP4, NARROW_MXFP4 = "w4a16_mxfp4", "w4a8_mxfp4_mxfp8"
 NUMBER_FORMATS = {
     "bfloat16": "bf16",
@@ -70,8 +73,8 @@ class Table:
         """A row of these columns for each time."""
         return np.stack([self.columns[name].astype(np.float64) for name in names], axis=1)
 
-    def points(self, *names: str) -> Points:
-        return one_time_per_point(self.numbers(*names), self.columns["backend"], self.columns["seconds"])
+    def points(self, *names: str, note: Note) -> Points:
+        return chosen_points(self.numbers(*names), self.columns["backend"], self.columns["seconds"], note)
 
 
 def read_table(file: Path, columns: Sequence[str], note: Note) -> Table:
@@ -101,6 +104,16 @@ def passing(note: Note, tests: Mapping[str, NDArray[np.bool_]]) -> NDArray[np.bo
             note(why, num_failed)
         kept &= passed
     return kept
+
+
+def chosen_points(keys: FloatArray, backend: NDArray[np.str_], seconds: FloatArray, note: Note) -> Points:
+    """One time for each point; how many that leaves out is noted."""
+    points = one_time_per_point(keys, backend, seconds)
+    num_points = len(np.unique(keys, axis=0))
+    for why, num_times in ((SECOND, len(seconds) - num_points), (ALONE, num_points - len(points.seconds))):
+        if num_times:
+            note(why, num_times)
+    return points
 
 
 def _content(file: Path) -> pa.Table:
