@@ -115,7 +115,7 @@ LEAST_SHARE = 0.1  # of the time that has curves; less than this of it does not 
 
 
 def _mean_bar(known: list[tuple[float, Estimate]]) -> ErrorBar:
-    """As if all errors went the same way: that of the sum is no larger."""
+    """As if every part were as far off as the same share of its kind at once: a large error of one does not make up for another's."""
     total = sum(seconds for seconds, _ in known)
     return ErrorBar(
         sum(seconds * estimate.error.median for seconds, estimate in known) / total,
@@ -131,7 +131,7 @@ def _together(parts: list[OperatorTime], total: float) -> OperatorTime:
 
 
 def _estimate(parts: list[OperatorTime], longest: OperatorTime) -> Estimate | None:
-    """The curve of the longest, the error of all, and the provenance of the least sure."""
+    """The curve of the longest, the mean error of all that have one, and the provenance of the least sure; None if the longest has none."""
     known = [(part.seconds, part.estimate) for part in parts if part.estimate is not None]
     if longest.estimate is None or not known:
         return None

@@ -67,8 +67,9 @@ def confidence_line(step: Step) -> Text:
     assert step.confidence is not None
     known = step.confidence
     return paragraph(
-        f"{step.name}: {share_text(known.share)} of the time has a curve, {known.provenance} or better, "
-        f"off by {100 * known.error.median:.0f} % (nine in ten by {100 * known.error.p90:.0f} % or less); the rest is the engine's profile."
+        f"{step.name}: {share_text(known.share)} of the time has a curve, {known.provenance} or better but for small parts; half of such "
+        f"times are off by {100 * known.error.median:.0f} % or less, nine in ten by {100 * known.error.p90:.0f} %. The rest is the "
+        "engine's profile."
     )
 
 
