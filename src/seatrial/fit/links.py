@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from seatrial.core.accelerator import Accelerator
 from seatrial.core.curves import AllReduceCurve, Curve, TransferCurve
 from seatrial.cost.kernels import FloatArray, all_reduce_time, transfer_time
-from seatrial.fit.cell import Cell, measured_sizes, shapes
+from seatrial.fit.cell import Cell, shapes
 from seatrial.fit.sift import Points
 from seatrial.fit.table import SIXTEEN_BITS, Note, Table, by_accelerator, chosen_points, passing
 
@@ -46,10 +46,8 @@ def _all_reduce(accelerator: Accelerator, points: Points, message: FloatArray, r
         at = slice(None) if chosen is None else chosen
         return all_reduce_time(curve, message[at], ranks[at], bandwidth)
 
-    sizes = measured_sizes(ranks=ranks)
-    return Cell(
-        "all_reduce", accelerator, "scale_up", "", law, points.seconds, np.ones(len(ranks), bool), shapes(ranks), sizes, points.backends
-    )
+    every, dims, load = np.ones(len(ranks), bool), {"ranks": ranks}, {"message": message}
+    return Cell("all_reduce", accelerator, "scale_up", "", law, points.seconds, every, shapes(ranks), dims, load, points.backends)
 
 
 def exchanges(table: Table, note: Note) -> Iterator[Cell]:
@@ -112,19 +110,9 @@ def _transfer(
         return transfer_time(curve, sent[at], ranks[at], bandwidth)
 
     if len(points.seconds):
-        numbers = shapes(shape.astype(np.float64))
-        yield Cell(
-            operator,
-            accelerator,
-            link,
-            "",
-            law,
-            points.seconds,
-            np.ones(len(ranks), bool),
-            numbers,
-            measured_sizes(ranks=ranks),
-            points.backends,
-        )
+        numbers, every = shapes(shape.astype(np.float64)), np.ones(len(ranks), bool)
+        dims, load = {"ranks": ranks}, {"sent": sent}
+        yield Cell(operator, accelerator, link, "", law, points.seconds, every, numbers, dims, load, points.backends)
 
 
 def _least(keys: FloatArray, seconds: FloatArray, note: Note) -> Points:

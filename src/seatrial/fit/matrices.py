@@ -11,7 +11,7 @@ from seatrial.core.errors import FitError
 from seatrial.core.model import NumberFormat
 from seatrial.cost.formats import compute_rate
 from seatrial.cost.kernels import ExpertsWork, FloatArray, GemmWork, Peaks, experts_times, gemm_times
-from seatrial.fit.cell import Cell, measured_sizes, shapes
+from seatrial.fit.cell import Cell, shapes
 from seatrial.fit.routing import routed
 from seatrial.fit.sift import Points, not_slower_than, possible, typical
 from seatrial.fit.table import IMPOSSIBLE, Note, Table, by_accelerator, by_format, passing, without_copies
@@ -54,9 +54,9 @@ def _gemm(accelerator: Accelerator, weights: NumberFormat, points: Points, note:
         return gemm_times(curve, some, peaks).seconds
 
     if len(points.seconds):
-        sizes = measured_sizes(inputs=need.inputs, outputs=need.outputs)
+        dims, load = {"inputs": need.inputs, "outputs": need.outputs}, {"rows": need.rows}
         shape = shapes(need.inputs, need.outputs)
-        yield Cell("gemm", accelerator, weights.name, rate.format, law, points.seconds, fitted, shape, sizes, points.backends)
+        yield Cell("gemm", accelerator, weights.name, rate.format, law, points.seconds, fitted, shape, dims, load, points.backends)
 
 
 def experts(table: Table, note: Note) -> Iterator[Cell]:
@@ -107,7 +107,7 @@ def _experts(accelerator: Accelerator, weights: NumberFormat, points: Points, no
         return experts_times(curve, some, peaks).seconds
 
     if len(points.seconds):
-        _, hidden, width, chosen, num_experts, *_ = points.keys.T
-        sizes = measured_sizes(hidden=hidden, width=width, experts_per_token=chosen, experts=num_experts)
-        shape = shapes(hidden, width, chosen, num_experts)
-        yield Cell("experts", accelerator, weights.name, rate.format, law, points.seconds, fitted, shape, sizes, points.backends)
+        tokens, hidden, width, chosen, num_experts, *_ = points.keys.T
+        dims = {"hidden": hidden, "width": width, "experts_per_token": chosen, "experts": num_experts}
+        shape, load = shapes(*dims.values()), {"tokens": tokens}
+        yield Cell("experts", accelerator, weights.name, rate.format, law, points.seconds, fitted, shape, dims, load, points.backends)
