@@ -51,13 +51,13 @@ def operator_table(step: Step) -> Table:
 
 
 def curve_table(steps: Sequence[Step]) -> Table:
-    """Whose curve each operator has, and its error: half of such times are nearer."""
+    """Whose curve each operator has, and its error: half of such times are nearer. Twice where the steps differ in how it is known."""
     made = table("<operator", "<curve of", "<for", "<known", "error")
-    seen: set[str] = set()
+    seen: set[tuple[str, str]] = set()
     for part in (part for step in steps for part in step.operators):
-        if part.estimate is not None and part.name not in seen:
-            seen.add(part.name)
-            known = part.estimate
+        known = part.estimate
+        if known is not None and (part.name, known.provenance) not in seen:
+            seen.add((part.name, known.provenance))
             what = known.curve.partition(".")[2]
             made.add_row(Text(part.name), Text(known.accelerator), Text(what), known.provenance, f"{100 * known.error.median:.0f} %")
     return made
