@@ -270,6 +270,38 @@ def test_a_copied_table_counts_once(tmp_path):
     assert "a copy of" in fits.notes[0]
 
 
+def exchange_rows(gpu, nodes, factor):
+    """Times of 60 exchanges, there and back."""
+    return [f"{gpu},sglang,deepep_normal,{nodes},7168,{64 * (i + 1)},8,{factor * (20 + i)},{factor * (30 + i)},9" for i in range(120)]
+
+
+def test_what_was_copied_of_a_table_counts_once_and_the_rest_stays(tmp_path):
+    header = EXCHANGE.replace("gpu,", "gpu,backend,")
+    own = [*exchange_rows("h100", 1, 1.0), *exchange_rows("h200", 1, 1.1)]
+    csv(tmp_path, "moe_all_to_all", header, *own, *exchange_rows("h100", 2, 2.0), *exchange_rows("h200", 2, 2.0))
+    fits = fit_operators(tmp_path)
+    assert [(result.cell.accelerator.name, result.cell.number_format) for result in fits.results] == [
+        ("h100_sxm", "scale_up"),
+        ("h200_sxm", "scale_up"),
+        ("h100_sxm", "scale_out"),
+    ]
+    assert "120 times are left out: the sglang times of h200 are a copy of h100's" in fits.notes[-1]
+
+
+def decode_rows(gpu, backend, factor):
+    return [f"{gpu},{backend},{8 * (i % 10 + 1)},{1024 * (i // 10 + 1)},32,8,128,bf16,{factor * (2000 + i)}" for i in range(120)]
+
+
+def test_attention_times_that_a_sibling_copied_say_whose_they_are_and_make_it_no_relative(tmp_path):
+    rows = [row for gpu, factor in (("b300", 1.0), ("gb300", 1.01), ("h100", 1.2)) for row in decode_rows(gpu, "vllm", factor)]
+    rows += [row for gpu in ("b300", "gb300") for row in decode_rows(gpu, "sglang", 1.1)]
+    csv(tmp_path, "attention_generation", DECODE.replace("gpu,", "gpu,backend,"), *rows)
+    results = {result.cell.accelerator.name: result for result in fit_operators(tmp_path).results}
+    assert results["gb300"].cell.backends == ("vllm", "sglang (a copy of b300_sxm's)")
+    assert results["b300_sxm"].cell.backends == ("vllm", "sglang")
+    assert results["gb300"].relative == results["b300_sxm"].relative == "h100_sxm"
+
+
 def test_a_relative_is_judged_on_the_times_of_the_one_left_out(tmp_path):
     slower = replace(TRUTH, memory=0.4)
     gemm_table(tmp_path, curve=slower, gpu="H200-SXM-141GB", noise=0.01)

@@ -12,10 +12,23 @@ from seatrial.cost.formats import plain_peak
 from seatrial.cost.kernels import FloatArray, Peaks, decode_rate, pair_rate, query_bytes
 from seatrial.fit.cell import Cell, Law, shapes
 from seatrial.fit.sift import Points, possible, typical
-from seatrial.fit.table import BFLOAT16, IMPOSSIBLE, Note, Table, by_accelerator, by_format, passing
+from seatrial.fit.table import (
+    BFLOAT16,
+    IMPOSSIBLE,
+    Note,
+    Table,
+    by_accelerator,
+    by_format,
+    copied_from,
+    passing,
+    with_siblings,
+    without_copies,
+)
 
-PROMPT_COLUMNS = ("batch_size", "isl", "num_heads", "num_key_value_heads", "head_dim", "attn_dtype", "kv_cache_dtype", "step")
-DECODE_COLUMNS = ("batch_size", "context_tokens", "num_heads", "num_key_value_heads", "head_dim", "kv_cache_dtype")
+PROMPT_KEYS = ("batch_size", "isl", "num_heads", "num_key_value_heads", "head_dim")
+PROMPT_COLUMNS = (*PROMPT_KEYS, "attn_dtype", "kv_cache_dtype", "step")
+DECODE_KEYS = ("batch_size", "context_tokens", "num_heads", "num_key_value_heads", "head_dim")
+DECODE_COLUMNS = (*DECODE_KEYS, "kv_cache_dtype")
 LATENT_PROMPT_COLUMNS = ("batch_size", "isl", "num_heads", "mla_dtype", "kv_cache_dtype", "step")
 LATENT_DECODE_COLUMNS = ("batch_size", "isl", "step", "num_heads", "kv_cache_dtype")
 SHORTEST = 16  # tokens; shorter sequences are all launch
@@ -26,14 +39,16 @@ PLAIN: Mapping[str, int] = {}
 
 def prompts(table: Table, note: Note) -> Iterator[Cell]:
     table = table.where(_plain(table, "attn_dtype", note))
+    copied = copied_from(table, PROMPT_KEYS)
     for accelerator, own in by_accelerator(table, note):
-        points = own.points("batch_size", "isl", "num_heads", "num_key_value_heads", "head_dim", note=note)
+        points = own.points(*PROMPT_KEYS, note=note)
         dim = points.keys[:, 4]
-        yield from _prompt("prompt_attention", accelerator, points, dim, dim, note)
+        for cell in _prompt("prompt_attention", accelerator, points, dim, dim, note):
+            yield with_siblings(cell, own, copied)
 
 
 def latent_prompts(table: Table, note: Note) -> Iterator[Cell]:
-    table = table.where(_plain(table, "mla_dtype", note))
+    table = without_copies(table.where(_plain(table, "mla_dtype", note)), LATENT_PROMPT_COLUMNS, note)
     for accelerator, own in by_accelerator(table, note):
         points = own.points("batch_size", "isl", "num_heads", note=note)
         same = np.ones(len(points.seconds))
@@ -88,18 +103,20 @@ def _prompt(
 
 
 def decodes(table: Table, note: Note) -> Iterator[Cell]:
+    copied = copied_from(table, DECODE_COLUMNS)
     for accelerator, own in by_accelerator(table, note):
         for cache, rows in by_format(own, "kv_cache_dtype", note):
-            points = rows.points("batch_size", "context_tokens", "num_heads", "num_key_value_heads", "head_dim", note=note)
+            points = rows.points(*DECODE_KEYS, note=note)
             batch, context, heads, kv_heads, dim = points.keys.T
             flops = 4 * heads * dim * batch * context
             read = 2 * kv_heads * dim * cache.bytes_per_element * batch * context
-            yield from _decode("decode_attention", accelerator, cache, points, flops, read, note)
+            for cell in _decode("decode_attention", accelerator, cache, points, flops, read, note):
+                yield with_siblings(cell, own, copied)
 
 
 def latent_decodes(table: Table, note: Note) -> Iterator[Cell]:
     context = table["isl"] + table["step"]
-    table = table.with_column("context_tokens", context)
+    table = without_copies(table.with_column("context_tokens", context), LATENT_DECODE_COLUMNS, note)
     for accelerator, own in by_accelerator(table, note):
         for cache, rows in by_format(own, "kv_cache_dtype", note):
             points = rows.points("batch_size", "context_tokens", "num_heads", note=note)

@@ -19,7 +19,8 @@ class Cell:
     """`law` gives the seconds of the chosen points (None: of all) under a curve. Points of one `shape` are left out together.
 
     A curve is fitted to the `typical` points, and judged on all. `dims` are the dimensions of a model's shape, `load` those of a step's
-    load, by which a time tells whether its like was measured. `backends` made the times.
+    load, by which a time tells whether its like was measured. `backends` made the times. `siblings` are
+    accelerators of which some of them are a copy: their curves say nothing of how well a relative's curve does here.
     """
 
     operator: str
@@ -33,6 +34,7 @@ class Cell:
     dims: Mapping[str, FloatArray]
     load: Mapping[str, FloatArray]
     backends: tuple[str, ...]
+    siblings: frozenset[str] = frozenset()
 
     @property
     def name(self) -> str:

@@ -10,12 +10,13 @@ from seatrial.core.curves import AllReduceCurve, Curve, TransferCurve
 from seatrial.cost.kernels import FloatArray, all_reduce_time, transfer_time
 from seatrial.fit.cell import Cell, shapes
 from seatrial.fit.sift import Points
-from seatrial.fit.table import SIXTEEN_BITS, Note, Table, by_accelerator, chosen_points, passing
+from seatrial.fit.table import SIXTEEN_BITS, Note, Table, by_accelerator, chosen_points, passing, without_copies
 
 COLLECTIVE_COLUMNS = ("op", "dtype", "num_gpus", "message_elements")
 SEND_COLUMNS = ("op", "num_nodes", "gpus_per_node", "size_kb")
 COLLECTIVES, SENDS, EXCHANGES = ("all_reduce", "all_gather"), ("sendrecv",), ("deepep_normal", "deepep_low_latency")
-EXCHANGE_COLUMNS = ("op", "nodes", "hidden_size", "tokens", "topk", "dispatch_us", "combine_us")
+EXCHANGE_KEYS = ("op", "nodes", "hidden_size", "tokens", "topk")
+EXCHANGE_COLUMNS = (*EXCHANGE_KEYS, "dispatch_us", "combine_us")
 SHORTEST, LONGEST = 1024, 2**28  # bytes of a message
 MOST_TOKENS = 16384  # that a rank sends in a step
 TRAY, BOARD = 4, 8  # devices of one host: in an NVL72 rack, and elsewhere
@@ -25,7 +26,7 @@ def collectives(table: Table, note: Note) -> Iterator[Cell]:
     """Inside a node. `message_elements` counts 16-bit numbers; of an all-gather those that a rank has in the end."""
     table = table.where(_of_op(table, COLLECTIVES, note))
     table = table.where(passing(note, {"the dtype is not one of 16 bits": np.isin(table["dtype"], SIXTEEN_BITS)}))
-    table = table.with_column("message", 2 * table["message_elements"])
+    table = without_copies(table.with_column("message", 2 * table["message_elements"]), COLLECTIVE_COLUMNS, note)
     for operator in COLLECTIVES:
         for accelerator, own in by_accelerator(table.where(table["op"] == operator), note):
             points = _least(own.numbers("message", "num_gpus"), own["seconds"], note)
@@ -54,11 +55,10 @@ def exchanges(table: Table, note: Note) -> Iterator[Cell]:
     """DeepEP: experts' inputs are sent in one byte per number, their outputs in two; across nodes once to each node."""
     table = table.where(_of_op(table, EXCHANGES, note))
     table = table.with_column("nodes", np.where(table["nodes"] > 0, table["nodes"], 1.0))
-    for accelerator, own in by_accelerator(table, note):
-        ranks = min(accelerator.devices_per_node, BOARD) if accelerator.devices_per_node <= BOARD else TRAY
-        for link, rows in (("scale_up", own.where(own["nodes"] == 1)), ("scale_out", own.where(own["nodes"] > 1))):
-            if not len(rows):
-                continue
+    table = table.with_column("seconds", 1e-6 * (table["dispatch_us"] + table["combine_us"]))  # by which a copy is known
+    for link, of_link in (("scale_up", table["nodes"] == 1), ("scale_out", table["nodes"] > 1)):
+        for accelerator, rows in by_accelerator(without_copies(table.where(of_link), EXCHANGE_KEYS, note), note):
+            ranks = min(accelerator.devices_per_node, BOARD) if accelerator.devices_per_node <= BOARD else TRAY
             points = _ways(rows, note)
             points = points.where(passing(note, {f"a rank sends more than {MOST_TOKENS:,} tokens": points.keys[:, 0] <= MOST_TOKENS}))
             tokens, hidden, chosen, num_nodes, size = points.keys.T
@@ -72,6 +72,7 @@ def sends(table: Table, note: Note) -> Iterator[Cell]:
     table = table.where(_of_op(table, SENDS, note))
     neighbours = (table["num_nodes"] == 1) & (table["gpus_per_node"] == 2)
     table = table.where(passing(note, {"they are not between two devices of one node": neighbours}))
+    table = without_copies(table, SEND_COLUMNS, note)
     for accelerator, own in by_accelerator(table, note):
         points = _least(own.numbers("size_kb"), own["seconds"], note)
         size = 1024 * points.keys[:, 0]

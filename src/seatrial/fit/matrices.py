@@ -24,7 +24,7 @@ SMALLEST = 128  # a matrix that is narrower is all launch
 
 
 def gemms(table: Table, note: Note) -> Iterator[Cell]:
-    for accelerator, own in by_accelerator(without_copies(table, GEMM_KEYS, note), note):
+    for accelerator, own in by_accelerator(without_copies(table, ("dtype", *GEMM_KEYS), note), note):
         plain: Points | None = None
         for weights, rows in by_format(own, "dtype", note):
             points = rows.points(*GEMM_KEYS, note=note)
@@ -63,7 +63,7 @@ def experts(table: Table, note: Note) -> Iterator[Cell]:
     table = table.with_column("alpha", np.array([_alpha(name, table) for name in table["distribution"].tolist()]))
     even, enough = table["num_experts"] % table["moe_ep_size"] == 0, table["topk"] <= table["num_experts"]
     table = table.where(passing(note, {"moe_ep_size does not divide num_experts": even, "topk is above num_experts": enough}))
-    for accelerator, own in by_accelerator(without_copies(table, EXPERT_KEYS, note), note):
+    for accelerator, own in by_accelerator(without_copies(table, ("dtype", *EXPERT_KEYS), note), note):
         plain: Points | None = None
         for weights, rows in by_format(own, "dtype", note):
             points = rows.points(*EXPERT_KEYS, note=note)

@@ -125,12 +125,14 @@ def judged(fits: Sequence[tuple[Cell, Fit]], notes: Iterable[str] = ()) -> Opera
 
 
 def _nearest(cell: Cell, fits: Sequence[tuple[Cell, Fit]]) -> tuple[Cell, Fit] | None:
-    """What this accelerator would have inherited if it had not been measured."""
-    alike = (cell.operator, cell.number_format, cell.multiplied)
+    """What this accelerator would have inherited if it had not been measured, from one that has not the very same times."""
+    alike, name = (cell.operator, cell.number_format, cell.multiplied), cell.accelerator.name
     others = {
         other.accelerator.name: (other, fit)
         for other, fit in fits
-        if (other.operator, other.number_format, other.multiplied) == alike and other.accelerator.name != cell.accelerator.name
+        if (other.operator, other.number_format, other.multiplied) == alike
+        and other.accelerator.name not in (name, *cell.siblings)
+        and name not in other.siblings
     }
     near = relatives(cell.accelerator, (other.accelerator for other, _ in others.values()))
     return others[near[0].name] if near else None
