@@ -97,6 +97,13 @@ def test_every_row_of_a_shipped_curve_marks_a_shape(name):
             assert {shape[place] for shape in fitted.shapes} == set(sizes)
 
 
+def test_a_measured_curve_without_errors_is_refused(bench):
+    kept = [line for line in GEMM.splitlines() if not line.startswith("errors.")]
+    (bench / "h100_sxm.toml").write_text("\n".join(kept))
+    with pytest.raises(CatalogError, match=r"gemm.bf16 has no 'errors'; only a curve without sizes may take the generic ones"):
+        read_curves(bench / "h100_sxm.toml")
+
+
 def test_what_is_known_of_a_time_depends_on_what_was_measured(bench):
     assert estimate(bench, inputs=1024, outputs=8192)[:2] == ("measured", (0.01, 0.02))
     assert estimate(bench, inputs=2048, outputs=8192)[:2] == ("interpolated", (0.03, 0.06))
