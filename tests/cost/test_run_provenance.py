@@ -48,7 +48,7 @@ def test_kinds_of_steps_count_by_the_time_that_they_take():
 
 @pytest.mark.parametrize(("name", "provenance"), [("h100_sxm", "interpolated"), ("h100_nvl", "scaled"), ("tpu_v6e", "roofline")])
 def test_a_run_is_known_as_well_as_its_accelerator_was_measured(name, provenance):
-    found = known(name)
+    found = known(name, tensor_parallel=2)  # a pair, that an NVLink bridge joins as a board does
     assert found.provenance == provenance
     assert 0 < found.error.median < found.error.p90
     assert found.classes.keys() <= {*PROVENANCES, PROFILE}

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from cost_specs import KERNELS_ALONE, LLAMA_8B, LLAMA_70B, MIXTRAL, chunk, cost_of, decode
+from cost_specs import ALONE, KERNELS_ALONE, LLAMA_8B, LLAMA_70B, MIXTRAL, chunk, cost_of, decode, dense
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -138,3 +138,78 @@ def test_borrowed_curves_are_known_as_such():
     assert cost.lenders
     assert cost.provenance(decode(1000)).provenance == "scaled"
     assert cost_of(LLAMA_8B, load_accelerator("h100_sxm"), curves=load_curves(load_accelerator("h100_sxm"))).lenders == ()
+
+
+def known(part, step, name="b200_sxm", model=LLAMA_8B, layout=ALONE, **changed):
+    """How that part of the step is known under an engine that adds nothing to its kernels but what is `changed`."""
+    accelerator = load_accelerator(name)
+    cost = cost_of(model, accelerator, layout, profile=replace(KERNELS_ALONE, **changed), curves=load_curves(accelerator))
+    return next(each.estimate for each in cost.explain(step) if each.name == part)
+
+
+@pytest.mark.parametrize(
+    ("part", "step", "changed"),
+    [
+        ("prompt attention", chunk(0, 4096), {"attention_scale": 3.2}),
+        ("decode attention", decode(*[4096] * 64), {"attention_memory": 0.4}),
+        ("output projection", chunk(0, 4096), {"gemm_scale": 1.5}),
+    ],
+)
+def test_a_time_that_the_engines_profile_scales_does_not_pass_for_a_measured_one(part, step, changed):
+    own, scaled = known(part, step), known(part, step, **changed)
+    assert (own.provenance, scaled.provenance) == ("measured", "scaled")
+    assert scaled.error.median >= own.error.median
+    assert scaled.error.p90 >= own.error.p90
+    fitted = next(each for each in load_curves(load_accelerator("b200_sxm")) if f"{each.operator}.{each.number_format}" == own.curve)
+    assert scaled.error.p90 >= fitted.errors["scaled"].p90
+    assert scaled.curve == own.curve
+
+
+def test_a_scale_within_the_curves_own_error_leaves_it_what_it_is():
+    assert known("output projection", chunk(0, 4096), gemm_scale=1.02).provenance == "measured"
+
+
+def test_experts_whose_weights_are_unpacked_slowly_are_scaled_where_the_arithmetic_shows():
+    moe = MIXTRAL.layers[0].feed_forward
+    device = replace(DEVICES["h100_sxm"], profile=replace(KERNELS_ALONE, unpacking_scale=2.8))
+    experts = Experts(
+        "experts", 1, device, replace(moe, num_experts=128, num_experts_per_tok=4, intermediate_size=2880), 2880, FORMATS["mxfp4"], 1, 1, 1
+    )
+    few, many = (experts.estimate(Load(np.array([rows]), np.array([rows]))).provenance for rows in (1.0, 16384.0))
+    assert (few, many) == ("measured", "scaled")
+
+
+def test_loads_beyond_those_that_were_measured_are_known_as_such():
+    assert known("decode attention", decode(*[4096] * 64)).provenance == "measured"
+    assert known("decode attention", decode(10_000_000)).provenance == "scaled"
+    assert known("output projection", chunk(0, 100_000)).provenance == "scaled"
+
+
+def test_a_chunk_at_an_offset_was_not_measured_but_one_that_repeats_a_token_is_as_good_as_whole():
+    assert known("prompt attention", chunk(0, 4096)).provenance == "measured"
+    assert known("prompt attention", chunk(4096, 4096)).provenance == "scaled"
+    assert known("prompt attention", chunk(1, 4096)).provenance == "measured"
+
+
+def test_heads_of_another_size_than_those_measured_are_known_as_such():
+    narrow = dense("narrow", 4096, 32, 64, 8, 14336, 128256, dim=64)
+    for part, step in (("prompt attention", chunk(0, 4096)), ("decode attention", decode(*[4096] * 64))):
+        assert known(part, step).provenance == "measured"
+        assert known(part, step, model=narrow).provenance == "scaled"
+
+
+def test_matrices_that_were_measured_but_not_together_are_interpolated():
+    device = DEVICES["h100_sxm"]
+    fitted = device.curves.find("gemm", "bf16", "bf16")
+    load = Load(np.array([8.0]), np.array([8.0]))
+    alone = replace(device, profile=KERNELS_ALONE)
+    for inputs, outputs in ((4096, 14336), (4096, 1024), (4096, 768)):
+        found = Gemm("any", 1, alone, inputs, outputs, FORMATS["bf16"]).estimate(load)
+        assert (found.provenance == "measured") == ((inputs, outputs) in fitted.shapes)
+    assert 768 in fitted.sizes["outputs"]
+    assert 4096 in fitted.sizes["inputs"]
+
+
+def test_a_sum_over_nodes_is_known_no_better_than_the_way_between_them():
+    inside, across = (known("all-reduce", decode(1000), "h100_sxm", LLAMA_70B, Parallelism(tensor)) for tensor in (8, 16))
+    assert (inside.provenance, across.provenance) == ("measured", "roofline")

@@ -16,8 +16,11 @@ from seatrial.core.curves import AllReduceCurve, GemmCurve
 from seatrial.core.errors import FitError
 from seatrial.cost.kernels import GemmWork, Peaks, all_reduce_time, gemm_times
 from seatrial.fit.beside_curves import LENGTHS, validate_operators
-from seatrial.fit.operators import fit_operators
+from seatrial.fit.files import write_curves
+from seatrial.fit.least_squares import SEARCHES, left_out
+from seatrial.fit.operators import OperatorFits, fit_operators, fitted
 from seatrial.fit.sift import one_time_per_point, possible, typical
+from seatrial.fit.tables import read_cells
 
 H100 = load_accelerator("h100_sxm")
 TRUTH = GemmCurve(compute=0.7, memory=0.8, fixed=4e-6, per_input=3e-10, half_rows=20, half_inputs=200, half_outputs=100, blend=3)
@@ -85,11 +88,11 @@ def test_what_is_written_is_read_back_the_same(tmp_path):
     tables, out = tmp_path / "tables", tmp_path / "out"
     tables.mkdir()
     assert main(["fit", "operators", str(gemm_table(tables)), "--out", str(out), "--source", "a bench of ours", "--date", "2026-11"]) == 0
-    (fitted,) = read_curves(out / "h100_sxm.toml")
-    assert fitted.curve == fit_operators(tables).results[0].fit.curve
-    assert fitted.sizes["inputs"] == WIDTHS
-    assert fitted.source == "a bench of ours, 2026-11"
-    assert load_curves(H100, out).find("gemm", "bf16", "bf16") == fitted
+    (found,) = read_curves(out / "h100_sxm.toml")
+    assert found.curve == fit_operators(tables).results[0].fit.curve
+    assert found.sizes["inputs"] == WIDTHS
+    assert found.source == "a bench of ours, 2026-11"
+    assert load_curves(H100, out).find("gemm", "bf16", "bf16") == found
     assert load_curves(H100, out).find("experts", "bf16", "bf16").accelerator == "generic"
 
 
@@ -168,6 +171,74 @@ def test_a_library_that_is_slow_throughout_is_not_used():
     assert points.backends == ("sglang",)
 
 
+def test_times_that_no_point_keeps_are_counted_for_each_operator(tmp_path):
+    rows = [f"h100,vllm,bf16,{m},4096,4096,15" for m in (1, 2, 4)] + [f"h100,sglang,bf16,{m},4096,4096,16" for m in (1, 2)]
+    rows += ["h100,sglang,bf16,8,4096,4096,16"]
+    second, alone = validate_operators(csv(tmp_path, "gemm", "gpu,backend,dtype,m,k,n,latency_us", *rows)).notes
+    assert second.startswith("gemm.csv: 2 times are left out: another library's time of the same point was taken")
+    assert alone == "gemm.csv: 1 times are left out: the library that timed most has no time of the point"
+
+
+def test_a_shape_that_nothing_is_left_to_predict_counts_no_error_of_zero(tmp_path):
+    table = pq.read_table(gemm_table(tmp_path, noise=0.1) / "gemm.parquet")
+    (cell,) = read_cells(tmp_path / "gemm.parquet", print)
+    one_shape_is_typical = replace(cell, typical=cell.shape == cell.shape[0])
+    search = SEARCHES[GemmCurve]
+    judged = left_out(one_shape_is_typical, search, TRUTH)
+    assert len(table) == len(cell.seconds)
+    assert judged.median > 0.01
+    assert left_out(replace(cell, typical=np.zeros(len(cell.seconds), bool)), search, TRUTH) is None
+
+
+def test_sizes_beyond_those_fitted_are_judged_by_a_curve_that_has_not_seen_them(tmp_path):
+    """A law that holds beyond its sizes is as good there; where large products are slower than the small ones say, it shows."""
+    (holds,) = fit_operators(gemm_table(tmp_path, noise=0.02)).results
+    assert holds.fit.beyond.median < 0.05
+    table = pq.read_table(tmp_path / "gemm.parquet")
+    slower = np.where(np.maximum(table["k"].to_numpy(), table["n"].to_numpy()) >= 14336, 1.5, 1.0)
+    times = pa.array(table["latency_us"].to_numpy() * slower)
+    pq.write_table(table.set_column(table.schema.get_field_index("latency_us"), "latency_us", times), tmp_path / "gemm.parquet")
+    (fails,) = fit_operators(tmp_path).results
+    assert fails.fit.beyond.p90 > 0.25 > fails.fit.seen.median
+
+
+def test_a_format_is_judged_by_what_would_be_taken_if_nobody_had_measured_it(tmp_path):
+    plain = pq.read_table(gemm_table(tmp_path, noise=0.01) / "gemm.parquet")
+    fp8 = plain.set_column(plain.schema.get_field_index("dtype"), "dtype", pa.array(["fp8"] * len(plain)))
+    pq.write_table(pa.concat_tables([plain, fp8]), tmp_path / "gemm.parquet")
+    fits = fit_operators(tmp_path)
+    results = {result.cell.number_format: result for result in fits.results}
+    assert results["bf16"].reformatted is None
+    # as quick as bf16, where the peak is twice as high and there are half as many bytes to read
+    assert results["fp8"].reformatted.median > 10 * results["fp8"].fit.seen.median
+    assert fitted(results["bf16"], fits, "a bench").errors["reformatted"] == results["fp8"].reformatted
+
+
+def test_who_has_no_relative_has_the_error_of_the_architecture_where_the_generic_curve_is_worst(tmp_path):
+    tables = []
+    for gpu, memory in (("h100_sxm", 0.8), ("a100_sxm", 0.2)):
+        tables.append(pq.read_table(gemm_table(tmp_path, replace(TRUTH, memory=memory), gpu) / "gemm.parquet"))
+    pq.write_table(pa.concat_tables(tables), tmp_path / "gemm.parquet")
+    fits = fit_operators(tmp_path)
+    assert fits.roofline("gemm").p90 == pytest.approx(max(result.generic.p90 for result in fits.results), abs=1e-3)
+
+
+def test_which_sizes_were_measured_together_is_written_and_read_back(tmp_path):
+    tables = tmp_path / "tables"
+    tables.mkdir()
+    table = pq.read_table(gemm_table(tables) / "gemm.parquet")
+    together = (table["k"].to_numpy() <= 8192) | (table["n"].to_numpy() <= 8192)
+    pq.write_table(table.filter(pa.array(together)), tables / "gemm.parquet")
+    (result,) = fit_operators(tables).results
+    write_curves(OperatorFits((result,), ()), tmp_path / "out", "a bench", "2026-11")
+    (found,) = read_curves(tmp_path / "out" / "h100_sxm.toml")
+    assert found.shapes == result.cell.shapes
+    assert (8192, 16384) in found.shapes
+    assert (14336, 16384) not in found.shapes
+    assert found.reach["rows"] == (1, 8192)
+    assert '    " 4096 ########",' in (tmp_path / "out" / "h100_sxm.toml").read_text()
+
+
 def test_times_faster_than_light_and_from_the_cache_are_left_out():
     read = np.array([1e6, 20e6, 25e6, 400e6, 800e6])
     memory = read / 1e12
@@ -197,6 +268,38 @@ def test_a_copied_table_counts_once(tmp_path):
     fits = fit_operators(first)
     assert len(fits.results) == 1
     assert "a copy of" in fits.notes[0]
+
+
+def exchange_rows(gpu, nodes, factor):
+    """Times of 60 exchanges, there and back."""
+    return [f"{gpu},sglang,deepep_normal,{nodes},7168,{64 * (i + 1)},8,{factor * (20 + i)},{factor * (30 + i)},9" for i in range(120)]
+
+
+def test_what_was_copied_of_a_table_counts_once_and_the_rest_stays(tmp_path):
+    header = EXCHANGE.replace("gpu,", "gpu,backend,")
+    own = [*exchange_rows("h100", 1, 1.0), *exchange_rows("h200", 1, 1.1)]
+    csv(tmp_path, "moe_all_to_all", header, *own, *exchange_rows("h100", 2, 2.0), *exchange_rows("h200", 2, 2.0))
+    fits = fit_operators(tmp_path)
+    assert [(result.cell.accelerator.name, result.cell.number_format) for result in fits.results] == [
+        ("h100_sxm", "scale_up"),
+        ("h200_sxm", "scale_up"),
+        ("h100_sxm", "scale_out"),
+    ]
+    assert "120 times are left out: the sglang times of h200 are a copy of h100's" in fits.notes[-1]
+
+
+def decode_rows(gpu, backend, factor):
+    return [f"{gpu},{backend},{8 * (i % 10 + 1)},{1024 * (i // 10 + 1)},32,8,128,bf16,{factor * (2000 + i)}" for i in range(120)]
+
+
+def test_attention_times_that_a_sibling_copied_say_whose_they_are_and_make_it_no_relative(tmp_path):
+    rows = [row for gpu, factor in (("b300", 1.0), ("gb300", 1.01), ("h100", 1.2)) for row in decode_rows(gpu, "vllm", factor)]
+    rows += [row for gpu in ("b300", "gb300") for row in decode_rows(gpu, "sglang", 1.1)]
+    csv(tmp_path, "attention_generation", DECODE.replace("gpu,", "gpu,backend,"), *rows)
+    results = {result.cell.accelerator.name: result for result in fit_operators(tmp_path).results}
+    assert results["gb300"].cell.backends == ("vllm", "sglang (a copy of b300_sxm's)")
+    assert results["b300_sxm"].cell.backends == ("vllm", "sglang")
+    assert results["gb300"].relative == results["b300_sxm"].relative == "h100_sxm"
 
 
 def test_a_relative_is_judged_on_the_times_of_the_one_left_out(tmp_path):

@@ -10,7 +10,7 @@ from typing import Any
 from seatrial.catalog.accelerators import load_accelerator
 from seatrial.catalog.data_file import DataFile
 from seatrial.core.accelerator import Accelerator
-from seatrial.core.curves import KINDS, PROVENANCES, Curve, Curves, ErrorBar, Fitted
+from seatrial.core.curves import CAUSES, KINDS, Curve, Curves, ErrorBar, Fitted
 
 CURVES = Path(__file__).parent / "data" / "curves"
 GENERIC = "generic"
@@ -80,12 +80,16 @@ def _formats(entry: DataFile, operator: str) -> Iterator[str]:
 
 def _fitted(entry: DataFile, operator: str, number_format: str) -> Fitted:
     place = f"{operator}.{number_format}"
-    table = entry.table(place, required=("curve", "source", "errors"), optional=("multiplied", "sizes", "measured"))
+    table = entry.table(place, required=("curve", "source"), optional=("multiplied", "sizes", "shapes", "reach", "errors", "measured"))
+    if "errors" not in table and ("sizes" in table or entry.file.stem == GENERIC):
+        raise entry.error(place, "has no 'errors'; only a curve without sizes may take the generic ones")
     fact = entry.fact(place, entry.text(f"{place}.source", table["source"]))
     kind = KINDS[operator]
     names = tuple(field.name for field in fields(kind))
     given = entry.table(f"{place}.curve", required=names)
-    errors = entry.table(f"{place}.errors", optional=PROVENANCES)
+    errors = entry.table(f"{place}.errors", optional=tuple(CAUSES)) if "errors" in table else {}
+    sizes = {name: _numbers(entry, f"{place}.sizes", known) for name, known in table.get("sizes", {}).items()}
+    reach = {name: _numbers(entry, f"{place}.reach", known, count=2) for name, known in table.get("reach", {}).items()}
     return Fitted(
         operator,
         number_format,
@@ -93,9 +97,35 @@ def _fitted(entry: DataFile, operator: str, number_format: str) -> Fitted:
         _curve(entry, place, kind, {name: given[name] for name in names}),
         entry.file.stem,
         f"{fact.source}, {fact.date}",
-        {name: _numbers(entry, f"{place}.sizes", sizes) for name, sizes in table.get("sizes", {}).items()},
+        sizes,
         {name: ErrorBar(*_numbers(entry, f"{place}.errors.{name}", bar, count=2)) for name, bar in errors.items()},
+        _shapes(entry, f"{place}.shapes", sizes, table.get("shapes")),
+        {name: (least, most) for name, (least, most) in reach.items()},
     )
+
+
+def _shapes(entry: DataFile, place: str, sizes: dict[str, tuple[float, ...]], rows: object) -> frozenset[tuple[float, ...]]:
+    """Every size of a single dimension; of several what the rows mark; of several without rows nobody knows which were together."""
+    if rows is None:
+        return frozenset((size,) for known in sizes.values() for size in known) if len(sizes) == 1 else frozenset()
+    if not isinstance(rows, list) or not all(isinstance(row, str) for row in rows) or not sizes:
+        raise entry.error(place, f"is {rows!r}; it must be a list of rows of marks, beside the sizes that they are for")
+    *_, last = sizes.values()
+    marked = [_row(entry, place, row, sizes) for row in rows]
+    return frozenset((*lead, size) for lead, marks in marked for size, mark in zip(last, marks) if mark == "#")
+
+
+def _row(entry: DataFile, place: str, row: str, sizes: dict[str, tuple[float, ...]]) -> tuple[tuple[float, ...], str]:
+    """Like `1024 ##.#`: a size of each dimension but the last, and a mark for each size of the last one."""
+    *leads, last = sizes.values()
+    *words, marks = row.split() or [""]
+    lead = tuple(float(word) for word in words if word.isdigit())
+    strange = set(marks) - set("#.") or any(size not in known for size, known in zip(lead, leads))
+    if not len(words) == len(lead) == len(leads) or len(marks) != len(last) or strange:
+        raise entry.error(
+            place, f"has the row {row!r}; it must have a size of {', '.join(list(sizes)[:-1])}, and {len(last)} marks, # or ."
+        )
+    return lead, marks
 
 
 def _curve(entry: DataFile, place: str, kind: type[Curve], given: dict[str, Any]) -> Curve:

@@ -61,6 +61,8 @@ def cell_figures(result: Result) -> dict[str, object]:
         "errors": {
             "fitted": error(fit.seen),
             "new_shape": error(fit.left_out),
+            "larger_size": error(fit.beyond),
+            "other_format": error(result.reformatted),
             "relative": error(result.scaled),
             "generic": error(result.generic),
         },

@@ -1,7 +1,7 @@
 """What real kernels reach on an accelerator: a few numbers per operator and number format, their source and their error."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 
@@ -116,8 +116,12 @@ KINDS: dict[str, type[Curve]] = {
 """Every operator that has curves, and their form."""
 
 PROVENANCES = ("measured", "interpolated", "scaled", "roofline")
-"""From the surest to the least sure: the very size was measured on this accelerator; another size within those that were; the curve
-is a sibling's, of another format, or goes beyond what was measured; nothing of the kind was measured, a common share of the peaks."""
+"""From the surest to the least sure: the very shape was measured on this accelerator; another shape within those that were; the curve
+is a sibling's, of another format, goes beyond what was measured, or the engine's profile moves it; nothing of the kind was measured, a
+common share of the peaks."""
+
+CAUSES = {name: name for name in PROVENANCES} | {"reformatted": "scaled", "extrapolated": "scaled"}
+"""What each error bar of a curve is for, and the provenance of such times. `scaled` itself is for a sibling's curve."""
 
 
 class ErrorBar(NamedTuple):
@@ -132,8 +136,9 @@ class Fitted:
     """A curve and how it came about. `number_format` is the weights' or the cache's (`any` where it does not matter).
 
     `multiplied` is the format in which the accelerator multiplied, which may be a wider one; empty where nothing is multiplied.
-    `sizes` are what was measured, sorted, by the name of the dimension; without them nothing was.
-    `errors` holds a bar for each provenance that such a time can have.
+    `sizes` are what was measured of each dimension of a shape, sorted, and `shapes` which of them together, in the order of `sizes`;
+    without them nothing was. `reach` is from where to where each dimension of the load was measured.
+    `errors` holds a bar for each cause of an error that such a time can have, as far as one is known.
     """
 
     operator: str
@@ -144,6 +149,8 @@ class Fitted:
     source: str
     sizes: Mapping[str, tuple[float, ...]]
     errors: Mapping[str, ErrorBar]
+    shapes: frozenset[tuple[float, ...]] = frozenset()
+    reach: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
 class Estimate(NamedTuple):
@@ -194,22 +201,50 @@ class Curves:
         alike = (each for each in known if each.multiplied == multiplied and each.number_format in ("bf16", "any"))
         return next(exact, None) or next(alike, None) or known[0]
 
-    def estimate(self, fitted: Fitted, number_format: str, sizes: Mapping[str, float]) -> Estimate:
-        """Of a time that `fitted` gives for these sizes."""
-        kind = _provenance(self.accelerator, fitted, number_format, sizes)
-        bar = fitted.errors.get(kind) or max(fitted.errors.values())
-        return Estimate(kind, bar, fitted.accelerator, f"{fitted.operator}.{fitted.number_format}", fitted.source)
+    def estimate(self, fitted: Fitted, number_format: str, sizes: Mapping[str, float], *, moved: float = 1.0) -> Estimate:
+        """Of a time that `fitted` gives for these sizes, of the shape and of the load, and that an engine's profile makes `moved` times
+        as long. Where several things make it less sure, the widest bar counts."""
+        causes = self._causes(fitted, number_format, sizes)
+        if fitted.sizes and max(moved, 1 / moved) > 1 + self._bar(fitted, causes).median:
+            causes = (*causes, "scaled")
+        provenance = max((CAUSES[cause] for cause in causes), key=PROVENANCES.index)
+        name = f"{fitted.operator}.{fitted.number_format}"
+        return Estimate(provenance, self._bar(fitted, causes), fitted.accelerator, name, fitted.source)
+
+    def _causes(self, fitted: Fitted, number_format: str, sizes: Mapping[str, float]) -> tuple[str, ...]:
+        if not fitted.sizes:
+            return ("roofline",)
+        found = {
+            "scaled": fitted.accelerator != self.accelerator,
+            "reformatted": fitted.number_format not in (number_format, "any"),
+            "extrapolated": _beyond(fitted, sizes),
+        }
+        causes = tuple(cause for cause, so in found.items() if so)
+        if "scaled" in causes or "reformatted" in causes:
+            return causes
+        return ("measured" if _very_shape(fitted, sizes) else "interpolated", *causes)
+
+    def _bar(self, fitted: Fitted, causes: Iterable[str]) -> ErrorBar:
+        bars = [self._bar_of(fitted, cause) for cause in causes]
+        return ErrorBar(max(bar.median for bar in bars), max(bar.p90 for bar in bars))
+
+    def _bar_of(self, fitted: Fitted, cause: str) -> ErrorBar:
+        """Its own, else that of the nearest curve of the operator that has one; the least sure of its own if none has."""
+        alike = (each for each in self.fitted if each.operator == fitted.operator and cause in each.errors)
+        known = fitted if cause in fitted.errors else next(alike, None)
+        return known.errors[cause] if known else max(fitted.errors.values(), key=lambda bar: bar.p90)
 
     def __iter__(self) -> Iterator[Fitted]:
         return iter(self.fitted)
 
 
-def _provenance(accelerator: str, fitted: Fitted, number_format: str, sizes: Mapping[str, float]) -> str:
-    if not fitted.sizes:
-        return "roofline"
-    if fitted.accelerator != accelerator or fitted.number_format not in (number_format, "any"):
-        return "scaled"
-    known = [(sizes[name], fitted.sizes[name]) for name in fitted.sizes if name in sizes]
-    if any(not measured[0] <= size <= measured[-1] for size, measured in known):
-        return "scaled"
-    return "measured" if all(size in measured for size, measured in known) else "interpolated"
+def _beyond(fitted: Fitted, sizes: Mapping[str, float]) -> bool:
+    """Whether a dimension leaves what was measured of it."""
+    reach = {name: (known[0], known[-1]) for name, known in fitted.sizes.items()} | dict(fitted.reach)
+    return any(not least <= sizes[name] <= most for name, (least, most) in reach.items() if name in sizes)
+
+
+def _very_shape(fitted: Fitted, sizes: Mapping[str, float]) -> bool:
+    """Whether all dimensions of the shape were measured together. Of one that is not asked for, any will do."""
+    asked = [(place, sizes[name]) for place, name in enumerate(fitted.sizes) if name in sizes]
+    return any(all(shape[place] == size for place, size in asked) for shape in fitted.shapes)

@@ -1,7 +1,7 @@
 """What an engine adds to its kernels, and how far its kernels are from those that were timed alone."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from seatrial.core.accelerator import Fact
 
@@ -51,3 +51,16 @@ class EngineProfile:
     before_request: float
     after_token: float
     sources: Mapping[str, Fact]
+
+    @property
+    def kernels_alone(self) -> "EngineProfile":
+        """With the kernels as they were timed alone: nothing makes them slower or faster than their curves."""
+        return replace(
+            self,
+            gemm_scale=1.0,
+            experts_scale=1.0,
+            unpacking_scale=1.0,
+            attention_scale=1.0,
+            attention_memory=None,
+            narrow_attention_memory=None,
+        )

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from seatrial.core.curves import DecodeCurve, Estimate, PromptCurve
+from seatrial.core.curves import DecodeCurve, PromptCurve
 from seatrial.core.deployment import Parallelism
 from seatrial.core.model import FORMATS, Attention, LatentAttention, ModelSpec, NumberFormat, kv_elements
 from seatrial.cost.kernels import ACTIVATION_BYTES, pair_rate, query_bytes
-from seatrial.cost.operators import Device
+from seatrial.cost.operators import Device, Use
 from seatrial.cost.parallelism import kv_heads_per_rank
 
 
@@ -49,14 +49,17 @@ class AttentionTimes(NamedTuple):
     decode_context: float = 0.0
     row: float = 0.0
     decode_bound: str = "memory"
-    prompt_estimate: Estimate | None = None
-    decode_estimate: Estimate | None = None
+    prompt_use: Use | None = None
+    decode_use: Use | None = None
 
     def prompt(self, pairs: float, cached: int, context: int, tokens: int) -> float:
         """Seconds for the prompt chunks of a step: the arithmetic or the reading, whichever is longer over the sums."""
         compute = self.pair * pairs + self.cached_token * cached
         read = self.read * context
         return (compute if compute > read else read) + self.token * tokens
+
+    def decode(self, context: float, sequences: float) -> float:
+        return self.decode_context * context + self.row * sequences
 
 
 def attention_work(model: ModelSpec, parallelism: Parallelism, kv_cache: NumberFormat, *, windowed: bool) -> AttentionWork:
@@ -81,11 +84,11 @@ def attention_times(
             case Attention() as mixer if bool(mixer.window) == windowed:
                 work = _grouped_query(mixer, tensor, kv_cache)
                 kv_heads = kv_heads_per_rank(mixer.num_kv_heads, tensor)
-                shape = _Shape("", mixer.num_heads / tensor, kv_heads, mixer.head_dim, mixer.head_dim)
+                shape = _Shape("", mixer.num_heads / tensor, kv_heads, mixer.head_dim, mixer.head_dim, 2 * mixer.head_dim)
             case LatentAttention() as mixer if not windowed:
                 work = _latent(mixer, tensor, kv_cache)
                 heads, query_key = mixer.num_heads / tensor, mixer.qk_nope_head_dim + mixer.qk_rope_head_dim
-                shape = _Shape("latent_", heads, heads, query_key, mixer.v_head_dim)
+                shape = _Shape("latent_", heads, heads, query_key, mixer.v_head_dim, kv_elements(mixer))
             case _:
                 continue
         times = _plus(times, _group_times(work, shape, kv_cache, device), group.count / parallelism.data_parallel)
@@ -93,18 +96,19 @@ def attention_times(
 
 
 class _Shape(NamedTuple):
-    """Of one layer on one rank; `prefix` begins the names of its curves."""
+    """Of one layer on one rank; `prefix` begins the names of its curves, `entry` is what the cache has of a token and KV head."""
 
     prefix: str
     heads: float
     kv_heads: float
     query_key: int
     value: int
+    entry: int
 
 
 def _group_times(work: AttentionWork, shape: _Shape, kv_cache: NumberFormat, device: Device) -> AttentionTimes:
     peaks, profile = device.plain_peaks, device.profile
-    sizes = {"heads": shape.heads, "kv_heads": shape.kv_heads}
+    sizes = {"head_dim": shape.query_key, "value_dim": shape.value, "entry": shape.entry, "heads": shape.heads, "kv_heads": shape.kv_heads}
     prompt = device.attention(f"{shape.prefix}prompt_attention", FORMATS["bf16"], **sizes)
     decode = device.attention(f"{shape.prefix}decode_attention", kv_cache, **sizes)
     assert isinstance(prompt.fitted.curve, PromptCurve)
@@ -125,13 +129,13 @@ def _group_times(work: AttentionWork, shape: _Shape, kv_cache: NumberFormat, dev
         decode_context=max(compute, read),
         row=decode.fitted.curve.per_row * shape.heads,
         decode_bound="compute" if compute > read else "memory",
-        prompt_estimate=prompt.estimate,
-        decode_estimate=decode.estimate,
+        prompt_use=prompt,
+        decode_use=decode,
     )
 
 
 def _plus(times: AttentionTimes, own: AttentionTimes, count: float) -> AttentionTimes:
-    """Bounds and estimates are those of the larger part."""
+    """Bounds and curves are those of the larger part."""
     larger = own if count * own.decode_context >= times.decode_context else times
     return AttentionTimes(
         times.pair + count * own.pair,
@@ -141,8 +145,8 @@ def _plus(times: AttentionTimes, own: AttentionTimes, count: float) -> Attention
         times.decode_context + count * own.decode_context,
         times.row + count * own.row,
         larger.decode_bound,
-        larger.prompt_estimate,
-        larger.decode_estimate,
+        larger.prompt_use,
+        larger.decode_use,
     )
 
 

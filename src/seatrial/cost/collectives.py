@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from seatrial.core.curves import AllReduceCurve, Estimate, TransferCurve
-from seatrial.cost.kernels import all_reduce_time, transfer_time
+from seatrial.core.curves import PROVENANCES, AllReduceCurve, Estimate, TransferCurve
+from seatrial.cost.kernels import FloatArray, all_reduce_time, transfer_time
 from seatrial.cost.operators import Demand, Device, Load, Use, demand
 
 
@@ -32,8 +32,13 @@ class AllReduce:
         return self.device.link("all_reduce", "scale_up", ranks=self._local)
 
     @property
-    def estimate(self) -> Estimate:
-        return self._use.estimate
+    def _across(self) -> Use:
+        return self.device.link("all_gather", "scale_out")
+
+    def estimate(self, load: Load) -> Estimate:
+        """Of the less sure part, where nodes sum up among each other too."""
+        inside = self._use.estimate(message=self.bytes_per_row * load.rows[0])
+        return max(inside, self._across.estimate(), key=sureness) if self.ranks > self._local else inside
 
     def demand(self, load: Load) -> Demand:
         accelerator, message = self.device.accelerator, self.bytes_per_row * load.rows
@@ -41,7 +46,7 @@ class AllReduce:
         assert isinstance(curve, AllReduceCurve)
         time = all_reduce_time(curve, message, local, accelerator.scale_up.bandwidth) if local > 1 else np.zeros_like(message)
         if self.ranks > local:
-            nodes, across = self.ranks / local, _transfer_curve(self.device.link("all_gather", "scale_out"))
+            nodes, across = self.ranks / local, _transfer_curve(self._across)
             shot = transfer_time(across, (nodes - 1) / nodes * message / local, nodes, accelerator.scale_out.bandwidth)
             time = time + 2 * shot
         sent = 2 * (self.ranks - 1) / self.ranks * message
@@ -74,16 +79,19 @@ class AllToAll:
         places = {"scale_up": self._local, "scale_out": -(-self.ranks // self._local)}
         return {link: (self.device.link("all_to_all", link, ranks=count), count) for link, count in places.items() if count > 1}
 
-    @property
-    def estimate(self) -> Estimate:
-        return list(self._uses().values())[-1][0].estimate
+    def estimate(self, load: Load) -> Estimate:
+        """Of the links that lead furthest."""
+        use, places = list(self._uses().values())[-1]
+        return use.estimate(sent=self._message(load, places)[0])
+
+    def _message(self, load: Load, places: float) -> FloatArray:
+        copies = (places - 1) * (1 - (1 - 1 / places) ** self.experts_per_token)
+        return load.rows / self.tensor_parallel * copies * self.bytes_per_token
 
     def demand(self, load: Load) -> Demand:
-        accelerator, tokens = self.device.accelerator, load.rows / self.tensor_parallel
-        time, sent = np.zeros_like(tokens), np.zeros_like(tokens)
+        accelerator, time, sent = self.device.accelerator, np.zeros_like(load.rows), np.zeros_like(load.rows)
         for link, (use, places) in self._uses().items():
-            copies = (places - 1) * (1 - (1 - 1 / places) ** self.experts_per_token)
-            message = tokens * copies * self.bytes_per_token
+            message = self._message(load, places)
             bandwidth = (accelerator.scale_up if link == "scale_up" else accelerator.scale_out).bandwidth
             time = np.maximum(time, transfer_time(_transfer_curve(use), message, places, bandwidth))
             sent = sent + message
@@ -110,14 +118,16 @@ class AllGather:
     def _use(self) -> Use:
         return self.device.link("all_gather", self._link, ranks=self.ranks)
 
-    @property
-    def estimate(self) -> Estimate:
-        return self._use.estimate
+    def estimate(self, load: Load) -> Estimate:
+        return self._use.estimate(sent=self._sent(load)[0])
+
+    def _sent(self, load: Load) -> FloatArray:
+        return (self.ranks - 1) / self.ranks * self.bytes_per_row * load.rows
 
     def demand(self, load: Load) -> Demand:
         accelerator = self.device.accelerator
         bandwidth = (accelerator.scale_up if self._link == "scale_up" else accelerator.scale_out).bandwidth
-        sent = (self.ranks - 1) / self.ranks * self.bytes_per_row * load.rows
+        sent = self._sent(load)
         time = transfer_time(_transfer_curve(self._use), sent, self.ranks, bandwidth)
         return demand(load, bytes=sent, network_time=time, fixed_time=self.device.profile.all_reduce_fixed)
 
@@ -138,15 +148,19 @@ class PointToPoint:
     def _use(self) -> Use:
         return self.device.link("point_to_point", "scale_out" if self.crosses_nodes else "scale_up")
 
-    @property
-    def estimate(self) -> Estimate:
-        return self._use.estimate
+    def estimate(self, load: Load) -> Estimate:
+        return self._use.estimate(ranks=2, sent=self.bytes_per_row / self.tensor_parallel * load.rows[0])
 
     def demand(self, load: Load) -> Demand:
         accelerator = self.device.accelerator
         link = accelerator.scale_out if self.crosses_nodes else accelerator.scale_up
         sent = self.bytes_per_row / self.tensor_parallel * load.rows
         return demand(load, bytes=sent, network_time=transfer_time(_transfer_curve(self._use), sent, 2, link.bandwidth))
+
+
+def sureness(estimate: Estimate) -> int:
+    """The higher, the less sure."""
+    return PROVENANCES.index(estimate.provenance)
 
 
 def _transfer_curve(use: Use) -> TransferCurve:

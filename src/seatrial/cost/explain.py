@@ -29,12 +29,17 @@ class OperatorTime:
 class Sums(NamedTuple):
     """What attention sees of a batch; `cached` is prompt context that an earlier step computed."""
 
-    num_seqs: int
+    num_prompts: int
+    num_decodes: int
     tokens: int
     pairs: float
     cached: int
     prompt_context: int
     decode_context: int
+
+    @property
+    def num_seqs(self) -> int:
+        return self.num_prompts + self.num_decodes
 
 
 def operator_times(operators: Iterable[Operator], load: Load) -> Iterator[OperatorTime]:
@@ -55,20 +60,43 @@ def operator_times(operators: Iterable[Operator], load: Load) -> Iterator[Operat
             float(count * flops),
             float(count * num_bytes),
             bound,
-            estimate=operator.estimate,
+            estimate=operator.estimate(load),
         )
 
 
-def attention_parts(suffix: str, sums: Sums, work: AttentionWork, times: AttentionTimes, ranks: int) -> Iterator[OperatorTime]:
+def attention_parts(
+    suffix: str, sums: Sums, work: AttentionWork, times: AttentionTimes, alone: AttentionTimes, ranks: int
+) -> Iterator[OperatorTime]:
+    """`alone` are the times without what the engine's profile makes of them."""
     seconds = times.prompt(sums.pairs, sums.cached, sums.prompt_context, sums.tokens)
     flops = (work.flops_per_pair * sums.pairs + work.flops_per_cached_token * sums.cached) / ranks
     num_bytes = work.bytes_per_prompt_context * sums.prompt_context / ranks
     bound = "memory" if 2 * (times.read * sums.prompt_context + times.token * sums.tokens) >= seconds else "compute"
-    yield OperatorTime("prompt attention" + suffix, seconds, flops, num_bytes, bound, estimate=times.prompt_estimate)
+    known = _prompt_estimate(sums, times, seconds, alone) if seconds else None
+    yield OperatorTime("prompt attention" + suffix, seconds, flops, num_bytes, bound, estimate=known)
     flops = work.flops_per_decode_context * sums.decode_context / ranks
     num_bytes = work.bytes_per_decode_context * sums.decode_context / ranks
-    seconds = times.decode_context * sums.decode_context + times.row * sums.num_seqs
-    yield OperatorTime("decode attention" + suffix, seconds, flops, num_bytes, times.decode_bound, estimate=times.decode_estimate)
+    seconds = times.decode(sums.decode_context, sums.num_seqs)
+    known = _decode_estimate(sums, times, seconds, alone, ranks) if seconds else None
+    yield OperatorTime("decode attention" + suffix, seconds, flops, num_bytes, times.decode_bound, estimate=known)
+
+
+AT_AN_OFFSET = 0.01  # of a prompt's context that earlier steps computed; less than that makes no other kernel of it
+
+
+def _prompt_estimate(sums: Sums, times: AttentionTimes, seconds: float, alone: AttentionTimes) -> Estimate | None:
+    """Of chunks of the mean length."""
+    before = alone.prompt(sums.pairs, sums.cached, sums.prompt_context, sums.tokens)
+    offset = sums.cached > AT_AN_OFFSET * sums.prompt_context
+    load = {"length": sums.tokens / max(1, sums.num_prompts), "offset": float(offset)}
+    return times.prompt_use and times.prompt_use.estimate(moved=seconds / before, **load)
+
+
+def _decode_estimate(sums: Sums, times: AttentionTimes, seconds: float, alone: AttentionTimes, ranks: int) -> Estimate | None:
+    """Of sequences of the mean context."""
+    before = alone.decode(sums.decode_context, sums.num_seqs)
+    load = {"context": sums.decode_context / sums.num_decodes, "sequences": sums.num_decodes / ranks} if sums.num_decodes else {}
+    return times.decode_use and times.decode_use.estimate(moved=seconds / before, **load)
 
 
 def overhead(name: str, seconds: float) -> OperatorTime:
@@ -115,7 +143,7 @@ LEAST_SHARE = 0.1  # of the time that has curves; less than this of it does not 
 
 
 def _mean_bar(known: list[tuple[float, Estimate]]) -> ErrorBar:
-    """As if all errors went the same way: that of the sum is no larger."""
+    """As if every part were as far off as the same share of its kind at once: a large error of one does not make up for another's."""
     total = sum(seconds for seconds, _ in known)
     return ErrorBar(
         sum(seconds * estimate.error.median for seconds, estimate in known) / total,
@@ -131,7 +159,7 @@ def _together(parts: list[OperatorTime], total: float) -> OperatorTime:
 
 
 def _estimate(parts: list[OperatorTime], longest: OperatorTime) -> Estimate | None:
-    """The curve of the longest, the error of all, and the provenance of the least sure."""
+    """The curve of the longest, the mean error of all that have one, and the provenance of the least sure; None if the longest has none."""
     known = [(part.seconds, part.estimate) for part in parts if part.estimate is not None]
     if longest.estimate is None or not known:
         return None

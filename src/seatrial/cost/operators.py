@@ -3,7 +3,8 @@
 Operators answer for arrays, so that a table over all token counts is one call, and explaining one step is the same call with one element.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -68,19 +69,25 @@ class Operator(Protocol):
     def count(self) -> float: ...
     @property
     def is_work(self) -> bool: ...
-    @property
-    def estimate(self) -> Estimate | None:
-        """How its time is known; None for what the engine's profile says."""
+
+    def estimate(self, load: Load) -> Estimate | None:
+        """How its time for a load of one element is known; None for what the engine's profile says."""
 
     def demand(self, load: Load) -> Demand:
         """Of one run."""
 
 
 class Use(NamedTuple):
-    """A curve for one operator of a model, and how well it is known there."""
+    """A curve for one operator of a model, which has these sizes."""
 
     fitted: Fitted
-    estimate: Estimate
+    curves: Curves
+    number_format: str
+    sizes: Mapping[str, float]
+
+    def estimate(self, *, moved: float = 1.0, **load: float) -> Estimate:
+        """How well its time is known for a load that the engine's profile makes `moved` times as long."""
+        return self.curves.estimate(self.fitted, self.number_format, {**self.sizes, **load}, moved=moved)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +99,7 @@ class Device:
     profile: EngineProfile
 
     def use(self, operator: str, number_format: str, multiplied: str, **sizes: float) -> Use:
-        fitted = self.curves.find(operator, number_format, multiplied)
-        return Use(fitted, self.curves.estimate(fitted, number_format, sizes))
+        return Use(self.curves.find(operator, number_format, multiplied), self.curves, number_format, sizes)
 
     def matrices(self, operator: str, weights: NumberFormat, **sizes: float) -> Use:
         rate = compute_rate(weights, self.accelerator)
@@ -107,6 +113,11 @@ class Device:
 
     def link(self, operator: str, link: str, **sizes: float) -> Use:
         return self.use(operator, link, "", **sizes)
+
+    @property
+    def alone(self) -> "Device":
+        """With kernels as they were timed alone, whatever the engine makes of them."""
+        return replace(self, profile=self.profile.kernels_alone)
 
     @property
     def plain_peaks(self) -> Peaks:
@@ -138,9 +149,8 @@ class Gemm:
     def _use(self) -> Use:
         return self.device.matrices("gemm", self.weights, inputs=self.num_inputs, outputs=self.num_outputs)
 
-    @property
-    def estimate(self) -> Estimate:
-        return self._use.estimate
+    def estimate(self, load: Load) -> Estimate:
+        return self._use.estimate(moved=moved(self, load), rows=load.rows[0])
 
     def demand(self, load: Load) -> Demand:
         fitted = self._use.fitted
@@ -176,14 +186,17 @@ class Experts:
         sizes = {"hidden": self.hidden_size, "width": moe.intermediate_size}
         return self.device.matrices("experts", self.weights, **sizes, experts_per_token=moe.num_experts_per_tok, experts=moe.num_experts)
 
-    @property
-    def estimate(self) -> Estimate:
-        return self._use.estimate
+    def estimate(self, load: Load) -> Estimate:
+        return self._use.estimate(moved=moved(self, load), tokens=self._seen(load)[0])
+
+    def _seen(self, load: Load) -> FloatArray:
+        """Tokens that reach the experts of a rank."""
+        return load.tokens if self.ranks > 1 else load.tokens / self.data_parallel
 
     def demand(self, load: Load) -> Demand:
         fitted, profile, moe = self._use.fitted, self.device.profile, self.moe
         assert isinstance(fitted.curve, ExpertsCurve)
-        seen, scale = (load.tokens, self.data_parallel) if self.ranks > 1 else (load.tokens / self.data_parallel, 1)
+        seen, scale = self._seen(load), self.data_parallel if self.ranks > 1 else 1
         imbalance = profile.expert_imbalance if self.ranks > 1 else 1.0
         work = ExpertsWork(
             rows=imbalance * load.rows * scale * moe.num_experts_per_tok / self.ranks,
@@ -214,7 +227,9 @@ class Elementwise:
     bytes_per_row: float
     num_kernels: float
     is_work: bool = False
-    estimate: Estimate | None = None
+
+    def estimate(self, load: Load) -> None:
+        return None
 
     def demand(self, load: Load) -> Demand:
         profile = self.device.profile
@@ -232,7 +247,9 @@ class Scan:
     device: Device
     flops_per_row: float
     is_work: bool = True
-    estimate: Estimate | None = None
+
+    def estimate(self, load: Load) -> None:
+        return None
 
     def demand(self, load: Load) -> Demand:
         """At the rate of attention over prompts, which also works on tiles with vector operations between."""
@@ -252,7 +269,9 @@ class VectorWork:
     operations_per_row: float
     num_kernels: float
     is_work: bool = False
-    estimate: Estimate | None = None
+
+    def estimate(self, load: Load) -> None:
+        return None
 
     def demand(self, load: Load) -> Demand:
         compute_time = self.operations_per_row * load.rows / vector_peak(self.device.accelerator)
@@ -267,10 +286,18 @@ class Overhead:
     seconds: float
     count: float = 1
     is_work: bool = False
-    estimate: Estimate | None = None
+
+    def estimate(self, load: Load) -> None:
+        return None
 
     def demand(self, load: Load) -> Demand:
         return demand(load, fixed_time=self.seconds)
+
+
+def moved(operator: Gemm | Experts, load: Load) -> float:
+    """How many times as long as its kernel alone the engine's profile says that it takes."""
+    alone = float(replace(operator, device=operator.device.alone).demand(load).seconds[0])
+    return float(operator.demand(load).seconds[0]) / alone if alone else 1.0
 
 
 def kernel(load: Load, work: GemmWork | ExpertsWork, times: Times, peaks: Peaks, scale: float) -> Demand:

@@ -76,6 +76,10 @@ class RooflineCost:
         self._near_work = attention_work(self.model, self.parallelism, self._kv_cache, windowed=True)
         self._full = attention_times(self.model, self.parallelism, self._kv_cache, self._device, windowed=False)
         self._near = attention_times(self.model, self.parallelism, self._kv_cache, self._device, windowed=True)
+        self._full_alone, self._near_alone = (
+            attention_times(self.model, self.parallelism, self._kv_cache, self._device.alone, windowed=windowed)
+            for windowed in (False, True)
+        )
         full, near = self._full, self._near
         token = full.token + near.token
         self._prompt_rates = (full.pair, full.cached_token, full.read, token, self.profile.per_prompt_step)
@@ -158,7 +162,8 @@ class RooflineCost:
     @property
     def lenders(self) -> tuple[str, ...]:
         """Whose curves the matrix products use, if not this accelerator's own."""
-        estimates = (operator.estimate for operator in (*self._token_operators, *self._sampled_operators))
+        one = self._token_load(np.ones(1))
+        estimates = (operator.estimate(one) for operator in (*self._token_operators, *self._sampled_operators))
         names = {estimate.accelerator for estimate in estimates if estimate is not None and estimate.curve.startswith("gemm.")}
         return tuple(sorted(names - {self._device.accelerator.name}))
 
@@ -205,12 +210,13 @@ class RooflineCost:
         yield from operator_times(self._token_operators, self._token_load(np.array([float(num_tokens)])))
         if num_sampled:
             yield from operator_times(self._sampled_operators, self._sampled_load(np.array([float(num_sampled)])))
-        ranks, num_seqs = self.parallelism.data_parallel, batch.num_prompts + batch.num_decodes
+        ranks, num_prompts, num_decodes = self.parallelism.data_parallel, batch.num_prompts, batch.num_decodes
+        num_seqs = num_prompts + num_decodes
         tokens, cached = batch.num_prompt_tokens, batch.prompt_context - batch.num_prompt_tokens
-        full = Sums(num_seqs, tokens, batch.prompt_pairs, cached, batch.prompt_context, batch.decode_context)
-        near = Sums(num_seqs, tokens, batch.window_pairs, 0, batch.window_prompt_context, batch.window_decode_context)
-        yield from attention_parts("", full, self._full_work, self._full, ranks)
-        yield from attention_parts(" (window)", near, self._near_work, self._near, ranks)
+        full = Sums(num_prompts, num_decodes, tokens, batch.prompt_pairs, cached, batch.prompt_context, batch.decode_context)
+        near = Sums(num_prompts, num_decodes, tokens, batch.window_pairs, 0, batch.window_prompt_context, batch.window_decode_context)
+        yield from attention_parts("", full, self._full_work, self._full, self._full_alone, ranks)
+        yield from attention_parts(" (window)", near, self._near_work, self._near, self._near_alone, ranks)
         yield OperatorTime("recurrent states", self._state_seconds * num_seqs, 0.0, self._state_bytes * num_seqs, "memory")
         yield overhead("engine, per sequence", self.profile.per_sequence / ranks * num_seqs)
         if batch.num_prompts:

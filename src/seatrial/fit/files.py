@@ -40,7 +40,7 @@ def generic_text(fits: OperatorFits) -> str:
     head, _, _ = file.read_text(encoding="utf-8").partition("\n[gemm")
     parts = [head.rstrip() + "\n"]
     for each in read_curves(file):
-        found = fits.roofline.get((each.operator, "any"))
+        found = fits.roofline(each.operator)
         errors = {"roofline": found} if found else each.errors
         parts.append(curve_text(each, "practice", "", errors))
     return "\n".join(parts)
@@ -55,10 +55,25 @@ def curve_text(each: Fitted, source: str, measured: str, errors: Mapping[str, Er
         lines.append(f"measured = {quoted(measured)}")
     for name, sizes in each.sizes.items():
         lines.append(f"sizes.{name} = [{', '.join(_number(size) for size in sizes)}]")
+    if len(each.sizes) > 1:
+        lines += ["shapes = [", *(f"    {quoted(row)}," for row in shape_rows(each)), "]"]
+    for name, (least, most) in each.reach.items():
+        lines.append(f"reach.{name} = [{_number(least)}, {_number(most)}]")
     for name, bar in (each.errors if errors is None else errors).items():
         lines.append(f"errors.{name} = [{_number(bar.median)}, {_number(bar.p90)}]")
     lines.append(f"source = {quoted(source)}")
     return "\n".join(lines) + "\n"
+
+
+def shape_rows(each: Fitted) -> list[str]:
+    """The sizes of all dimensions but the last, and a mark for each of the last one's: # where they were measured together, else a dot."""
+    *_, last = each.sizes.values()
+    width = max(len(_number(size)) for size in (0.0, *(size for shape in each.shapes for size in shape[:-1])))
+    rows = []
+    for lead in sorted({shape[:-1] for shape in each.shapes}):
+        marks = "".join("#" if (*lead, size) in each.shapes else "." for size in last)
+        rows.append(" ".join((*(f"{_number(size):>{width}}" for size in lead), marks)))
+    return rows
 
 
 def _number(value: float) -> str:

@@ -23,6 +23,7 @@ from seatrial.fit.cell import Cell
 
 ODD = 0.1  # errors beyond this count less and less
 NUM_FOLDS = 5
+FEW_OF = 4  # of so many sizes one is among the largest
 SHARE, SECONDS = (0.01, 1.0), (1e-8, 1e-3)
 
 
@@ -100,18 +101,23 @@ SEARCHES: dict[type[Any], Search] = {
 
 
 class Fit(NamedTuple):
-    """A curve, its error on the shapes that it was fitted to, and on shapes that it had not seen (None if there is one shape only)."""
+    """A curve, its error on the shapes that it was fitted to, on shapes that it had not seen (None if there is one shape only), and on
+    sizes beyond those that it had seen (None if there is one size of everything)."""
 
     curve: Curve
     seen: ErrorBar
     left_out: ErrorBar | None
+    beyond: ErrorBar | None
 
 
 def fit_die(cells: Sequence[Cell], kind: type[Curve]) -> list[Fit]:
     """Of accelerators with the same die, or of one. What a shape that was left out costs is each cell's own, as if it stood alone."""
     search = SEARCHES[kind]
     curves = [rounded(curve, search) for curve in best_curves(cells, search, [cell.typical for cell in cells], search.start)]
-    return [Fit(curve, bar(cell.errors(curve)), left_out(cell, search, curve)) for cell, curve in zip(cells, curves)]
+    return [
+        Fit(curve, bar(cell.errors(curve)), left_out(cell, search, curve), beyond(cell, search, curve))
+        for cell, curve in zip(cells, curves)
+    ]
 
 
 def best_curves(cells: Sequence[Cell], search: Search, chosen: Sequence[NDArray[np.bool_]], start: Curve) -> list[Curve]:
@@ -137,7 +143,7 @@ def best_curves(cells: Sequence[Cell], search: Search, chosen: Sequence[NDArray[
 
 
 def left_out(cell: Cell, search: Search, start: Curve) -> ErrorBar | None:
-    """Every shape is predicted by a curve that was fitted without it."""
+    """Every shape is predicted by a curve that was fitted without it. What nothing is left to be predicted from is not judged."""
     numbers = np.unique(cell.shape)
     if len(numbers) < 2:
         return None
@@ -145,12 +151,25 @@ def left_out(cell: Cell, search: Search, start: Curve) -> ErrorBar | None:
     fold = (numbers * 7919 % 104729) % folds if len(numbers) > 3 * NUM_FOLDS else np.arange(len(numbers)) % folds
     fold_of = dict(zip(numbers.tolist(), fold.tolist()))
     mine = np.array([fold_of[number] for number in cell.shape.tolist()])
-    errors = np.zeros(len(cell.seconds))
+    errors = np.full(len(cell.seconds), np.nan)
     for out in range(folds):
         if ((mine != out) & cell.typical).any():
             (curve,) = best_curves([cell], search, [(mine != out) & cell.typical], start)
             errors[mine == out] = cell.errors(curve, mine == out)
-    return bar(errors)
+    judged = np.isfinite(errors)
+    return bar(errors[judged]) if judged.any() else None
+
+
+def beyond(cell: Cell, search: Search, start: Curve) -> ErrorBar | None:
+    """The largest sizes of each dimension, of shapes and of loads, are predicted by a curve that was fitted to the smaller ones."""
+    errors = []
+    for column in (*cell.dims.values(), *cell.load.values()):
+        sizes = np.unique(column)
+        large = column >= sizes[-max(1, len(sizes) // FEW_OF)]
+        if (cell.typical & ~large).sum() >= len(search.bounds):
+            (curve,) = best_curves([cell], search, [cell.typical & ~large], start)
+            errors.append(cell.errors(curve, large))
+    return bar(np.concatenate(errors)) if errors else None
 
 
 def bar(errors: FloatArray) -> ErrorBar:

@@ -8,14 +8,15 @@ from numpy.typing import NDArray
 from seatrial.core.accelerator import Accelerator
 from seatrial.core.curves import AllReduceCurve, Curve, TransferCurve
 from seatrial.cost.kernels import FloatArray, all_reduce_time, transfer_time
-from seatrial.fit.cell import Cell, measured_sizes, shapes
-from seatrial.fit.sift import Points, one_time_per_point
-from seatrial.fit.table import SIXTEEN_BITS, Note, Table, by_accelerator, passing
+from seatrial.fit.cell import Cell, shapes
+from seatrial.fit.sift import Points
+from seatrial.fit.table import SIXTEEN_BITS, Note, Table, by_accelerator, chosen_points, passing, without_copies
 
 COLLECTIVE_COLUMNS = ("op", "dtype", "num_gpus", "message_elements")
 SEND_COLUMNS = ("op", "num_nodes", "gpus_per_node", "size_kb")
 COLLECTIVES, SENDS, EXCHANGES = ("all_reduce", "all_gather"), ("sendrecv",), ("deepep_normal", "deepep_low_latency")
-EXCHANGE_COLUMNS = ("op", "nodes", "hidden_size", "tokens", "topk", "dispatch_us", "combine_us")
+EXCHANGE_KEYS = ("op", "nodes", "hidden_size", "tokens", "topk")
+EXCHANGE_COLUMNS = (*EXCHANGE_KEYS, "dispatch_us", "combine_us")
 SHORTEST, LONGEST = 1024, 2**28  # bytes of a message
 MOST_TOKENS = 16384  # that a rank sends in a step
 TRAY, BOARD = 4, 8  # devices of one host: in an NVL72 rack, and elsewhere
@@ -25,10 +26,10 @@ def collectives(table: Table, note: Note) -> Iterator[Cell]:
     """Inside a node. `message_elements` counts 16-bit numbers; of an all-gather those that a rank has in the end."""
     table = table.where(_of_op(table, COLLECTIVES, note))
     table = table.where(passing(note, {"the dtype is not one of 16 bits": np.isin(table["dtype"], SIXTEEN_BITS)}))
-    table = table.with_column("message", 2 * table["message_elements"])
+    table = without_copies(table.with_column("message", 2 * table["message_elements"]), COLLECTIVE_COLUMNS, note)
     for operator in COLLECTIVES:
         for accelerator, own in by_accelerator(table.where(table["op"] == operator), note):
-            points = _least(own.numbers("message", "num_gpus"), own["seconds"])
+            points = _least(own.numbers("message", "num_gpus"), own["seconds"], note)
             usual = (points.keys[:, 0] >= SHORTEST) & (points.keys[:, 0] <= LONGEST)
             points = points.where(passing(note, {f"messages have fewer than {SHORTEST:,} or more than {LONGEST:,} bytes": usual}))
             message, ranks = points.keys.T
@@ -46,21 +47,18 @@ def _all_reduce(accelerator: Accelerator, points: Points, message: FloatArray, r
         at = slice(None) if chosen is None else chosen
         return all_reduce_time(curve, message[at], ranks[at], bandwidth)
 
-    sizes = measured_sizes(ranks=ranks)
-    return Cell(
-        "all_reduce", accelerator, "scale_up", "", law, points.seconds, np.ones(len(ranks), bool), shapes(ranks), sizes, points.backends
-    )
+    every, dims, load = np.ones(len(ranks), bool), {"ranks": ranks}, {"message": message}
+    return Cell("all_reduce", accelerator, "scale_up", "", law, points.seconds, every, shapes(ranks), dims, load, points.backends)
 
 
 def exchanges(table: Table, note: Note) -> Iterator[Cell]:
     """DeepEP: experts' inputs are sent in one byte per number, their outputs in two; across nodes once to each node."""
     table = table.where(_of_op(table, EXCHANGES, note))
     table = table.with_column("nodes", np.where(table["nodes"] > 0, table["nodes"], 1.0))
-    for accelerator, own in by_accelerator(table, note):
-        ranks = min(accelerator.devices_per_node, BOARD) if accelerator.devices_per_node <= BOARD else TRAY
-        for link, rows in (("scale_up", own.where(own["nodes"] == 1)), ("scale_out", own.where(own["nodes"] > 1))):
-            if not len(rows):
-                continue
+    table = table.with_column("seconds", 1e-6 * (table["dispatch_us"] + table["combine_us"]))  # by which a copy is known
+    for link, of_link in (("scale_up", table["nodes"] == 1), ("scale_out", table["nodes"] > 1)):
+        for accelerator, rows in by_accelerator(without_copies(table.where(of_link), EXCHANGE_KEYS, note), note):
+            ranks = min(accelerator.devices_per_node, BOARD) if accelerator.devices_per_node <= BOARD else TRAY
             points = _ways(rows, note)
             points = points.where(passing(note, {f"a rank sends more than {MOST_TOKENS:,} tokens": points.keys[:, 0] <= MOST_TOKENS}))
             tokens, hidden, chosen, num_nodes, size = points.keys.T
@@ -74,8 +72,9 @@ def sends(table: Table, note: Note) -> Iterator[Cell]:
     table = table.where(_of_op(table, SENDS, note))
     neighbours = (table["num_nodes"] == 1) & (table["gpus_per_node"] == 2)
     table = table.where(passing(note, {"they are not between two devices of one node": neighbours}))
+    table = without_copies(table, SEND_COLUMNS, note)
     for accelerator, own in by_accelerator(table, note):
-        points = _least(own.numbers("size_kb"), own["seconds"])
+        points = _least(own.numbers("size_kb"), own["seconds"], note)
         size = 1024 * points.keys[:, 0]
         yield from _transfer("point_to_point", accelerator, "scale_up", points, size, np.full_like(size, 2.0), size)
 
@@ -92,7 +91,7 @@ def _ways(rows: Table, note: Note) -> Points:
     )
     seconds = np.concatenate([there[1], back[1]]).astype(np.float64) * 1e-6
     timed = passing(note, {"dispatch_us or combine_us is missing or not above 0": np.isfinite(seconds) & (seconds > 0)})
-    return _least(np.concatenate([there[0], back[0]])[timed], seconds[timed])
+    return _least(np.concatenate([there[0], back[0]])[timed], seconds[timed], note)
 
 
 def _transfer(
@@ -112,21 +111,11 @@ def _transfer(
         return transfer_time(curve, sent[at], ranks[at], bandwidth)
 
     if len(points.seconds):
-        numbers = shapes(shape.astype(np.float64))
-        yield Cell(
-            operator,
-            accelerator,
-            link,
-            "",
-            law,
-            points.seconds,
-            np.ones(len(ranks), bool),
-            numbers,
-            measured_sizes(ranks=ranks),
-            points.backends,
-        )
+        numbers, every = shapes(shape.astype(np.float64)), np.ones(len(ranks), bool)
+        dims, load = {"ranks": ranks}, {"sent": sent}
+        yield Cell(operator, accelerator, link, "", law, points.seconds, every, numbers, dims, load, points.backends)
 
 
-def _least(keys: FloatArray, seconds: FloatArray) -> Points:
+def _least(keys: FloatArray, seconds: FloatArray, note: Note) -> Points:
     """Whichever library is quickest: an engine takes another one for long messages than for short ones."""
-    return one_time_per_point(keys, np.full(len(keys), "the quickest library"), seconds)
+    return chosen_points(keys, np.full(len(keys), "the quickest library"), seconds, note)

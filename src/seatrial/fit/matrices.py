@@ -11,7 +11,7 @@ from seatrial.core.errors import FitError
 from seatrial.core.model import NumberFormat
 from seatrial.cost.formats import compute_rate
 from seatrial.cost.kernels import ExpertsWork, FloatArray, GemmWork, Peaks, experts_times, gemm_times
-from seatrial.fit.cell import Cell, measured_sizes, shapes
+from seatrial.fit.cell import Cell, shapes
 from seatrial.fit.routing import routed
 from seatrial.fit.sift import Points, not_slower_than, possible, typical
 from seatrial.fit.table import IMPOSSIBLE, Note, Table, by_accelerator, by_format, passing, without_copies
@@ -24,10 +24,10 @@ SMALLEST = 128  # a matrix that is narrower is all launch
 
 
 def gemms(table: Table, note: Note) -> Iterator[Cell]:
-    for accelerator, own in by_accelerator(without_copies(table, GEMM_KEYS, note), note):
+    for accelerator, own in by_accelerator(without_copies(table, ("dtype", *GEMM_KEYS), note), note):
         plain: Points | None = None
         for weights, rows in by_format(own, "dtype", note):
-            points = rows.points(*GEMM_KEYS)
+            points = rows.points(*GEMM_KEYS, note=note)
             plain = plain or points
             yield from _gemm(accelerator, weights, not_slower_than(points, plain), note)
 
@@ -54,19 +54,19 @@ def _gemm(accelerator: Accelerator, weights: NumberFormat, points: Points, note:
         return gemm_times(curve, some, peaks).seconds
 
     if len(points.seconds):
-        sizes = measured_sizes(inputs=need.inputs, outputs=need.outputs)
+        dims, load = {"inputs": need.inputs, "outputs": need.outputs}, {"rows": need.rows}
         shape = shapes(need.inputs, need.outputs)
-        yield Cell("gemm", accelerator, weights.name, rate.format, law, points.seconds, fitted, shape, sizes, points.backends)
+        yield Cell("gemm", accelerator, weights.name, rate.format, law, points.seconds, fitted, shape, dims, load, points.backends)
 
 
 def experts(table: Table, note: Note) -> Iterator[Cell]:
     table = table.with_column("alpha", np.array([_alpha(name, table) for name in table["distribution"].tolist()]))
     even, enough = table["num_experts"] % table["moe_ep_size"] == 0, table["topk"] <= table["num_experts"]
     table = table.where(passing(note, {"moe_ep_size does not divide num_experts": even, "topk is above num_experts": enough}))
-    for accelerator, own in by_accelerator(without_copies(table, EXPERT_KEYS, note), note):
+    for accelerator, own in by_accelerator(without_copies(table, ("dtype", *EXPERT_KEYS), note), note):
         plain: Points | None = None
         for weights, rows in by_format(own, "dtype", note):
-            points = rows.points(*EXPERT_KEYS)
+            points = rows.points(*EXPERT_KEYS, note=note)
             plain = plain or points
             yield from _experts(accelerator, weights, not_slower_than(points, plain), note)
 
@@ -107,7 +107,7 @@ def _experts(accelerator: Accelerator, weights: NumberFormat, points: Points, no
         return experts_times(curve, some, peaks).seconds
 
     if len(points.seconds):
-        _, hidden, width, chosen, num_experts, *_ = points.keys.T
-        sizes = measured_sizes(hidden=hidden, width=width, experts_per_token=chosen, experts=num_experts)
-        shape = shapes(hidden, width, chosen, num_experts)
-        yield Cell("experts", accelerator, weights.name, rate.format, law, points.seconds, fitted, shape, sizes, points.backends)
+        tokens, hidden, width, chosen, num_experts, *_ = points.keys.T
+        dims = {"hidden": hidden, "width": width, "experts_per_token": chosen, "experts": num_experts}
+        shape, load = shapes(*dims.values()), {"tokens": tokens}
+        yield Cell("experts", accelerator, weights.name, rate.format, law, points.seconds, fitted, shape, dims, load, points.backends)

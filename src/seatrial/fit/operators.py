@@ -1,31 +1,37 @@
 """Operator curves from a directory of measured times: fitted, and judged on shapes and accelerators that they have not seen."""
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from seatrial.catalog.curves import CURVES, GENERIC, read_curves, relatives
-from seatrial.core.curves import KINDS, Curves, ErrorBar, Fitted
+from seatrial.core.curves import KINDS, Curve, Curves, ErrorBar, ExpertsCurve, Fitted, GemmCurve
 from seatrial.core.errors import FitError
-from seatrial.cost.kernels import FloatArray
+from seatrial.core.model import FORMATS
+from seatrial.cost.formats import compute_rate
+from seatrial.cost.operators import UNPACKING
 from seatrial.fit.cell import Cell
 from seatrial.fit.least_squares import SEARCHES, Fit, bar, fit_die
 from seatrial.fit.tables import read_cells, tables_in
 
 FITTING = 0.5  # of a table, for the progress: as long as its cells are being fitted
 FEWEST = 30  # times below which nothing is fitted
+MATRICES = ("gemm", "experts")  # whose formats are those of weights
 FEWEST_OF = {"point_to_point": 10}  # whose times depend on the size of a message alone
 
 
 class Result(NamedTuple):
-    """One cell: its curve, and the error of a relative's curve (None without one) and of the generic curve in its place."""
+    """One cell: its curve, and the error of a relative's curve, of another format's (None without one) and of the generic curve in its
+    place."""
 
     cell: Cell
     fit: Fit
     relative: str
     scaled: ErrorBar | None
+    reformatted: ErrorBar | None
     generic: ErrorBar
 
     @property
@@ -34,12 +40,30 @@ class Result(NamedTuple):
 
 
 class OperatorFits(NamedTuple):
-    """`notes` say what was left out. `scaled` and `roofline` are the bars of curves in another's place, over all accelerators."""
+    """`notes` say what was left out."""
 
     results: tuple[Result, ...]
     notes: tuple[str, ...]
-    scaled: dict[tuple[str, str], ErrorBar]
-    roofline: dict[tuple[str, str], ErrorBar]
+
+    def elsewhere(self, cause: str, operator: str, number_format: str = "any") -> ErrorBar | None:
+        """The bar of curves in another's place, over all accelerators: of a relative's curve (`scaled`), another format's (`reformatted`)
+        and beyond the sizes that were measured (`extrapolated`). Of the operator, where none is known of the format."""
+        bars_of: Callable[[Result], ErrorBar | None] = {
+            "scaled": lambda result: result.scaled,
+            "reformatted": lambda result: result.reformatted,
+            "extrapolated": lambda result: result.fit.beyond,
+        }[cause]
+        mine = [(result.cell.number_format, bars_of(result)) for result in self.results if result.cell.operator == operator]
+        return mean(each for format, each in mine if format == number_format) or mean(each for _, each in mine)
+
+    def roofline(self, operator: str) -> ErrorBar | None:
+        """Of the generic curve on the architectures where it is furthest off: who needs it has no relative that was measured."""
+        bars: dict[str, list[ErrorBar]] = {}
+        for result in self.results:
+            if result.cell.operator == operator:
+                bars.setdefault(result.cell.accelerator.architecture, []).append(result.generic)
+        means = [found for each in bars.values() if (found := mean(each))]
+        return ErrorBar(max(each.median for each in means), max(each.p90 for each in means)) if means else None
 
 
 def fit_operators(directory: Path, progress: Callable[[float], None] = lambda share: None) -> OperatorFits:
@@ -83,55 +107,78 @@ def dies(cells: Iterable[Cell | None]) -> list[list[Cell]]:
 
 def judged(fits: Sequence[tuple[Cell, Fit]], notes: Iterable[str] = ()) -> OperatorFits:
     generic = Curves("", read_curves(CURVES / f"{GENERIC}.toml"))
-    results, inherited, rough = [], {}, {}
+    results = []
     for cell, fit in fits:
-        nearest = _nearest(cell, fits)
-        if nearest is not None:
-            inherited[cell.accelerator.name, cell.name] = cell.errors(nearest[1].curve)
-        common = generic.find(cell.operator, cell.number_format, cell.multiplied)
-        rough[cell.accelerator.name, cell.name] = cell.errors(common.curve)
+        near, common = _nearest(cell, fits), generic.find(cell.operator, cell.number_format, cell.multiplied)
+        other = _another_format(cell, fits)
         results.append(
             Result(
                 cell,
                 fit,
-                nearest[0].accelerator.name if nearest else "",
-                bar(cell.errors(nearest[1].curve)) if nearest else None,
+                near[0].accelerator.name if near else "",
+                bar(cell.errors(near[1].curve)) if near else None,
+                bar(cell.errors(other)) if other else None,
                 bar(cell.errors(common.curve)),
             )
         )
-    names = {(cell.operator, cell.number_format): cell.name for cell, _ in fits}
-    operators = {cell.operator for cell, _ in fits}
-    scaled = {key: _pooled(inherited, {name}) for key, name in names.items() if any(name == known for _, known in inherited)}
-    roofline = {}
-    for operator in sorted(operators):
-        mine = {name for key, name in names.items() if key[0] == operator}
-        roofline[operator, "any"] = _pooled(rough, mine)
-        known = mine & {name for _, name in inherited}
-        scaled[operator, "any"] = _pooled(inherited, known) if known else roofline[operator, "any"]
-    return OperatorFits(tuple(results), tuple(notes), scaled, roofline)
+    return OperatorFits(tuple(results), tuple(notes))
 
 
 def _nearest(cell: Cell, fits: Sequence[tuple[Cell, Fit]]) -> tuple[Cell, Fit] | None:
-    """What this accelerator would have inherited if it had not been measured."""
-    alike = (cell.operator, cell.number_format, cell.multiplied)
+    """What this accelerator would have inherited if it had not been measured, from one that has not the very same times."""
+    alike, name = (cell.operator, cell.number_format, cell.multiplied), cell.accelerator.name
     others = {
         other.accelerator.name: (other, fit)
         for other, fit in fits
-        if (other.operator, other.number_format, other.multiplied) == alike and other.accelerator.name != cell.accelerator.name
+        if (other.operator, other.number_format, other.multiplied) == alike
+        and other.accelerator.name not in (name, *cell.siblings)
+        and name not in other.siblings
     }
     near = relatives(cell.accelerator, (other.accelerator for other, _ in others.values()))
     return others[near[0].name] if near else None
 
 
-def _pooled(errors: dict[tuple[str, str], FloatArray], names: set[str]) -> ErrorBar:
+def _another_format(cell: Cell, fits: Sequence[tuple[Cell, Fit]]) -> Curve | None:
+    """What this accelerator would use if nobody had measured this format; none for the plain one, which is measured first."""
+    if cell.number_format not in FORMATS or cell.number_format == "bf16":
+        return None
+    others = [
+        (other, fit) for other, fit in fits if other.operator == cell.operator and other.number_format not in (cell.number_format, "any")
+    ]
+    order = relatives(cell.accelerator, {other.accelerator.name: other.accelerator for other, _ in others}.values())
+    known = tuple(catalogued(other, fit) for near in order for other, fit in others if other.accelerator.name == near.name)
+    if not known:
+        return None
+    found = Curves(cell.accelerator.name, known).find(cell.operator, cell.number_format, cell.multiplied)
+    weights = FORMATS[cell.number_format]
+    if cell.operator not in MATRICES or not compute_rate(weights, cell.accelerator).weight_only:
+        return found.curve
+    assert isinstance(found.curve, GemmCurve | ExpertsCurve)
+    return replace(found.curve, compute=UNPACKING * found.curve.compute)  # as `Device.matrix_peaks` has it
+
+
+def catalogued(cell: Cell, fit: Fit) -> Fitted:
+    """The curve as the catalogue has it, but for errors and source."""
+    return Fitted(cell.operator, cell.number_format, cell.multiplied, fit.curve, cell.accelerator.name, "", cell.sizes, {})
+
+
+def mean(bars: Iterable[ErrorBar | None]) -> ErrorBar | None:
     """Each accelerator counts the same, however many points it has: the quantiles are means over them."""
-    bars = [bar(each) for (_, name), each in errors.items() if name in names]
-    return ErrorBar(round(float(np.mean([b.median for b in bars])), 3), round(float(np.mean([b.p90 for b in bars])), 3))
+    known = [each for each in bars if each is not None]
+    if not known:
+        return None
+    return ErrorBar(round(float(np.mean([b.median for b in known])), 3), round(float(np.mean([b.p90 for b in known])), 3))
 
 
 def fitted(result: Result, fits: OperatorFits, source: str) -> Fitted:
     """The curve as the catalogue has it. A shape that was measured has the error of the fit, one in between that of left-out shapes."""
     cell, fit = result.cell, result.fit
-    scaled = fits.scaled.get((cell.operator, cell.number_format)) or fits.scaled[cell.operator, "any"]
-    errors = {"measured": fit.seen, "interpolated": fit.left_out or fit.seen, "scaled": scaled}
-    return Fitted(cell.operator, cell.number_format, cell.multiplied, fit.curve, cell.accelerator.name, source, dict(cell.sizes), errors)
+    errors = {"measured": fit.seen, "interpolated": fit.left_out or fit.seen}
+    scaled = fits.elsewhere("scaled", cell.operator, cell.number_format) or fits.roofline(cell.operator)
+    found = {
+        "scaled": scaled,
+        "reformatted": fits.elsewhere("reformatted", cell.operator),
+        "extrapolated": fits.elsewhere("extrapolated", cell.operator, cell.number_format),
+    }
+    errors |= {cause: each for cause, each in found.items() if each}
+    return replace(catalogued(cell, fit), source=source, errors=errors, shapes=cell.shapes, reach=cell.reach)

@@ -1,7 +1,7 @@
 """A file of measured operator times, read and split by accelerator and number format."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,16 @@ from seatrial.core.accelerator import Accelerator
 from seatrial.core.errors import CatalogError, FitError, in_words
 from seatrial.core.model import FORMATS, NumberFormat
 from seatrial.cost.kernels import FloatArray
+from seatrial.fit.cell import Cell
 from seatrial.fit.sift import Points, copies, one_time_per_point
 
 Note = Callable[[str, int], None]
 """Hears why times are left out, and how many."""
 
 IMPOSSIBLE = "they are quicker than the hardware, or may have found their operands in a cache"
+
+SECOND = "another library's time of the same point was taken, or a quicker one of the same library"
+ALONE = "the library that timed most has no time of the point"
 
 WIDE_MXFP4, NARROW_MXFP4 = "w4a16_mxfp4", "w4a8_mxfp4_mxfp8"
 NUMBER_FORMATS = {
@@ -70,8 +74,8 @@ class Table:
         """A row of these columns for each time."""
         return np.stack([self.columns[name].astype(np.float64) for name in names], axis=1)
 
-    def points(self, *names: str) -> Points:
-        return one_time_per_point(self.numbers(*names), self.columns["backend"], self.columns["seconds"])
+    def points(self, *names: str, note: Note) -> Points:
+        return chosen_points(self.numbers(*names), self.columns["backend"], self.columns["seconds"], note)
 
 
 def read_table(file: Path, columns: Sequence[str], note: Note) -> Table:
@@ -101,6 +105,16 @@ def passing(note: Note, tests: Mapping[str, NDArray[np.bool_]]) -> NDArray[np.bo
             note(why, num_failed)
         kept &= passed
     return kept
+
+
+def chosen_points(keys: FloatArray, backend: NDArray[np.str_], seconds: FloatArray, note: Note) -> Points:
+    """One time for each point; how many that leaves out is noted."""
+    points = one_time_per_point(keys, backend, seconds)
+    num_points = len(np.unique(keys, axis=0))
+    for why, num_times in ((SECOND, len(seconds) - num_points), (ALONE, num_points - len(points.seconds))):
+        if num_times:
+            note(why, num_times)
+    return points
 
 
 def _content(file: Path) -> pa.Table:
@@ -138,19 +152,32 @@ def by_format(table: Table, column: str, note: Note) -> Iterator[tuple[NumberFor
         yield FORMATS[ours], table.where(np.isin(table[column], [name for name in names if names[name] == ours]))
 
 
-def without_copies(table: Table, keys: Sequence[str], note: Note) -> Table:
-    """Of two accelerators with the very same times of a backend only the one with the shorter name keeps them."""
-    _, number = np.unique(table["dtype"], return_inverse=True)
-    table = table.with_column("dtype number", number)
-    keys = (*keys, "dtype number")
-    kept = np.ones(len(table), bool)
+def copied_from(table: Table, keys: Sequence[str]) -> dict[tuple[str, str], str]:
+    """Of two accelerators with the very same times of a backend, the backend and the accelerator whose name is longer: the other's name."""
+    points = np.column_stack([np.unique(table[name], return_inverse=True)[1] for name in keys]).astype(np.float64)
+    found: dict[tuple[str, str], str] = {}
     for backend in sorted(set(table["backend"].tolist())):
         mine = table["backend"] == backend
         gpus = sorted(set(table["gpu"][mine].tolist()), key=lambda gpu: (len(gpu), gpu))
-        of = {gpu: table.where(mine & (table["gpu"] == gpu)) for gpu in gpus}
+        of = {gpu: (points[rows], table["seconds"][rows]) for gpu in gpus for rows in [mine & (table["gpu"] == gpu)]}
         for place, gpu in enumerate(gpus):
             for earlier in gpus[:place]:
-                if copies(of[gpu].numbers(*keys), of[gpu]["seconds"], of[earlier].numbers(*keys), of[earlier]["seconds"]):
-                    copied = mine & (table["gpu"] == gpu)
-                    kept &= passing(note, {f"the {backend} times of {gpu} are a copy of {earlier}'s": ~copied | ~kept})
+                if (backend, gpu) not in found and copies(*of[gpu], *of[earlier]):
+                    found[backend, gpu] = earlier
+    return found
+
+
+def without_copies(table: Table, keys: Sequence[str], note: Note) -> Table:
+    """Of two accelerators with the very same times of a backend only the one with the shorter name keeps them."""
+    kept = np.ones(len(table), bool)
+    for (backend, gpu), earlier in copied_from(table, keys).items():
+        copied = (table["backend"] == backend) & (table["gpu"] == gpu)
+        kept &= passing(note, {f"the {backend} times of {gpu} are a copy of {earlier}'s": ~copied})
     return table.where(kept)
+
+
+def with_siblings(cell: Cell, own: Table, copied: Mapping[tuple[str, str], str]) -> Cell:
+    """Where copied times stay, since they only stand in for what other libraries do badly: it says whose they are."""
+    names = {backend: load_accelerator(gpu).name for (backend, owner), gpu in copied.items() if owner in own["gpu"]}
+    backends = tuple(f"{each} (a copy of {names[each]}'s)" if each in names else each for each in cell.backends)
+    return replace(cell, backends=backends, siblings=frozenset(names[each] for each in cell.backends if each in names))

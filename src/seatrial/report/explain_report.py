@@ -51,13 +51,13 @@ def operator_table(step: Step) -> Table:
 
 
 def curve_table(steps: Sequence[Step]) -> Table:
-    """Whose curve each operator has, and its error: half of such times are nearer."""
+    """Whose curve each operator has, and its error: half of such times are nearer. Twice where the steps differ in how it is known."""
     made = table("<operator", "<curve of", "<for", "<known", "error")
-    seen: set[str] = set()
+    seen: set[tuple[str, str]] = set()
     for part in (part for step in steps for part in step.operators):
-        if part.estimate is not None and part.name not in seen:
-            seen.add(part.name)
-            known = part.estimate
+        known = part.estimate
+        if known is not None and (part.name, known.provenance) not in seen:
+            seen.add((part.name, known.provenance))
             what = known.curve.partition(".")[2]
             made.add_row(Text(part.name), Text(known.accelerator), Text(what), known.provenance, f"{100 * known.error.median:.0f} %")
     return made
@@ -67,8 +67,9 @@ def confidence_line(step: Step) -> Text:
     assert step.confidence is not None
     known = step.confidence
     return paragraph(
-        f"{step.name}: {share_text(known.share)} of the time has a curve, {known.provenance} or better, "
-        f"off by {100 * known.error.median:.0f} % (nine in ten by {100 * known.error.p90:.0f} % or less); the rest is the engine's profile."
+        f"{step.name}: {share_text(known.share)} of the time has a curve, {known.provenance} or better but for small parts; half of such "
+        f"times are off by {100 * known.error.median:.0f} % or less, nine in ten by {100 * known.error.p90:.0f} %. The rest is the "
+        "engine's profile."
     )
 
 

@@ -13,6 +13,8 @@ from seatrial.report.tables import NOTHING, heading, paragraph, table
 def fit_report(fits: OperatorFits, *, every_cell: bool) -> Iterator[RenderableType]:
     yield paragraph("Errors in per cent: half of the times are nearer than the first number, nine in ten nearer than the second.")
     yield summary_table(fits)
+    yield paragraph("Where the sizes go beyond those fitted, and where nobody had measured the format and another's curve stood in:")
+    yield elsewhere_table(fits)
     if every_cell:
         for operator in dict.fromkeys(result.cell.operator for result in fits.results):
             yield heading(operator)
@@ -32,6 +34,16 @@ def summary_table(fits: OperatorFits) -> Table:
             error_text(mean_bar([result.scaled for result in mine])),
             error_text(mean_bar([result.generic for result in mine])),
         )
+    return made
+
+
+def elsewhere_table(fits: OperatorFits) -> Table:
+    """The mean over accelerators."""
+    made = table("<curve", "on", "larger size", "other format")
+    for operator, number_format in sorted({(result.cell.operator, result.cell.number_format) for result in fits.results}):
+        mine = [result for result in fits.results if (result.cell.operator, result.cell.number_format) == (operator, number_format)]
+        bars = (mean_bar([result.fit.beyond for result in mine]), mean_bar([result.reformatted for result in mine]))
+        made.add_row(f"{operator}.{number_format}", f"{len(mine)}", *map(error_text, bars))
     return made
 
 

@@ -159,7 +159,7 @@ def estimate_line(summary: Summary) -> Iterator[RenderableType]:
 KNOWN = {
     "measured": "measured on this accelerator",
     "interpolated": "between sizes measured on this accelerator",
-    "scaled": "scaled from other sizes, formats or accelerators",
+    "scaled": "scaled from other sizes, formats or accelerators, or by the engine's profile",
     "roofline": "shares of the peaks, nothing like it measured",
 }
 
