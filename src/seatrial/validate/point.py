@@ -102,4 +102,4 @@ NUMBERS = tuple(field.name for field in fields(Point) if field.type == float | N
 
 def number(value: float | None) -> str:
     """As one would write it, whole numbers without a point, however large; nothing for None."""
-    return "" if value is None else str(int(value)) if value == int(value) else str(value)
+    return "" if value is None else str(int(value)) if float(value).is_integer() else str(value)
