@@ -3,9 +3,9 @@
 from seatrial.validate.accuracy import Error
 
 
-def both(error: Error | None, nothing: str = "") -> str:
+def both(error: Error | None, nothing: str = "", between: str = " / ") -> str:
     """`1.2 / 3.4`: the median and the 90th percentile of its size."""
-    return nothing if error is None else f"{pct(error.median_ape_pct)} / {pct(error.p90_ape_pct)}"
+    return nothing if error is None else f"{pct(error.median_ape_pct)}{between}{pct(error.p90_ape_pct)}"
 
 
 def pct(value: float) -> str:

@@ -13,10 +13,16 @@ NOTHING = "-"
 
 
 def table(*columns: str) -> Table:
-    """An empty table: words to the left, numbers to the right. A column whose name begins with `<` holds words."""
+    """An empty table: words to the left, numbers to the right. A column whose name begins with `<` holds words.
+
+    Where it is too wide, words go on in the next line; numbers are never cut.
+    """
     made = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1), header_style="bold")
     for column in columns:
-        made.add_column(Text(column.removeprefix("<")), justify="left" if column.startswith("<") else "right", no_wrap=True)
+        if column.startswith("<"):
+            made.add_column(Text(column.removeprefix("<")), overflow="fold")
+        else:
+            made.add_column(Text(column), justify="right", no_wrap=True)
     return made
 
 

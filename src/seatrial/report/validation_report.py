@@ -14,15 +14,15 @@ from seatrial.validate.accuracy import Error, Pair
 from seatrial.validate.compared import Compared
 from seatrial.validate.ratios import Change, ratio_errors
 from seatrial.validate.steps import StepValidation
-from seatrial.validate.validation import Validation, as_overloaded
+from seatrial.validate.validation import GROUPINGS, Validation, as_overloaded
 
 SHOWN = ("ttft_mean", "tpot_mean", "e2e_mean", "output_tokens_per_s")
 """The metrics of the tables by group; --json and errors.csv have all."""
-GROUPINGS_SHOWN = ("gpu", "model", "engine", "source", "trust", "saturated")
+GROUPINGS_SHOWN = ("gpu", "model", "engine", "workload", "trust", "provenance", "source", "saturated")
 ROWS_SHOWN = 12
 REASONS_SHOWN = 12
 NOTE = "Percentage errors over points: median and p90 of their size, and the signed median (above 0: too much)."
-HEADS = ("ttft", "tpot", "e2e", "out tok/s")
+HEADS = {"ttft_mean": "ttft", "tpot_mean": "tpot", "e2e_mean": "e2e", "output_tokens_per_s": "out tok/s"}
 
 
 def validation_report(validation: Validation, kernels: OperatorValidation | None = None) -> RenderableType:
@@ -36,10 +36,8 @@ def _parts(validation: Validation, kernels: OperatorValidation | None) -> Iterat
     if simulated:
         yield errors_table(validation.errors)
         yield paragraph(NOTE, style="dim")
-        groups = validation.groups()
-        yield heading("median / p90 % by group")
-        for grouping in GROUPINGS_SHOWN:
-            yield from group_table(grouping, groups[grouping])
+        yield heading("by group: points, and median/p90 % of their errors")
+        yield from groups_table(validation)
     if overloaded := validation.overloaded():
         yield heading("requests answered before the client gave up")
         yield overloaded_table(overloaded)
@@ -50,10 +48,10 @@ def _parts(validation: Validation, kernels: OperatorValidation | None) -> Iterat
         yield heading("single steps, predicted against measured")
         yield from steps_table(validation.steps)
     if kernels is not None:
-        yield heading("kernels by themselves: error of the shipped curve in per cent")
+        yield heading("kernels by themselves: error of the shipped curve")
         yield kernels_table(kernels)
     if beside := validation.beside_peers():
-        yield heading("other simulators, and ours on the same figures: median / p90 %")
+        yield heading("other simulators, and ours on the same figures: median/p90 %")
         yield peers_table(beside)
     if validation.skipped:
         yield heading("skipped")
@@ -71,16 +69,29 @@ def errors_table(found: Mapping[str, Error]) -> Table:
     return made
 
 
-def group_table(grouping: str, groups: Mapping[str, Mapping[str, Error]]) -> Iterator[RenderableType]:
-    """Those with the most points; a grouping with one value says nothing new."""
-    if len(groups) < 2:
-        return
-    made = table(f"<{grouping}", *HEADS)
-    for value, found in list(groups.items())[:ROWS_SHOWN]:
-        made.add_row(shortened(value, 22), *(both(found.get(metric), NOTHING) for metric in SHOWN))
-    yield made
-    if len(groups) > ROWS_SHOWN:
-        yield paragraph(f"and {len(groups) - ROWS_SHOWN} more; --json and errors.csv have all", style="dim")
+def groups_table(validation: Validation) -> Iterator[RenderableType]:
+    """Of each grouping the groups with the most points; where all points are in one, it is named below."""
+    found = validation.errors
+    metrics = [metric for metric in SHOWN if metric in found] or list(found)[: len(SHOWN)]
+    made = table("<", "points", *(HEADS.get(metric, metric) for metric in metrics))
+    made.padding = (0, 1, 0, 0)
+    groups, alike = validation.groups(), list[str]()
+    for grouping in GROUPINGS_SHOWN:
+        counts = Counter(GROUPINGS[grouping](compared) for compared in validation.points)
+        if len(counts) == 1:
+            alike.append(f"{grouping} {next(iter(counts))}")
+            continue
+        made.add_row(Text(f"by {grouping}", style="bold"))
+        for value, of in list(groups[grouping].items())[:ROWS_SHOWN]:
+            made.add_row(f"  {shortened(value, 22)}", f"{counts[value]:,}", *(median_p90(of.get(metric)) for metric in metrics))
+        if len(counts) > ROWS_SHOWN:
+            rest = list(groups[grouping])[ROWS_SHOWN:]
+            made.add_row(f"  {len(rest)} more", f"{sum(counts[value] for value in rest):,}", style="dim")
+    if made.row_count:
+        yield made
+    if alike:
+        yield paragraph(f"The same for all: {', '.join(alike)}.", style="dim")
+    yield paragraph("--json and errors.csv have every group and metric.", style="dim")
 
 
 def overloaded_table(points: Sequence[Compared]) -> Table:
@@ -99,7 +110,8 @@ def ratio_table(changes: Sequence[Change]) -> Table:
     for kind, of in ratio_errors(changes).items():
         for metric, error in of.items():
             right = NOTHING if error.right_direction is None else f"{pct(100 * error.right_direction)} %"
-            made.add_row(kind, metric, f"{error.n:,}", pct(error.median_ape_pct), pct(error.p90_ape_pct), right)
+            cells = (pct(error.median_ape_pct), pct(error.p90_ape_pct), right)
+            made.add_row(kind, HEADS[metric], f"{error.n:,}", *cells)
             kind = ""
     return made
 
@@ -116,9 +128,9 @@ def steps_table(steps: StepValidation) -> Iterator[RenderableType]:
 
 
 def kernels_table(kernels: OperatorValidation) -> Table:
-    made = table("<operator, accelerator", "<took", "times", "median", "p90", "signed")
+    made = table("<operator on", "<took", "times", "median %", "p90 %", "signed %")
     for operator in kernels.operators:
-        name = shortened(f"{operator.cell.name}, {operator.cell.accelerator.name}", 35)
+        name = f"{operator.cell.name} {operator.cell.accelerator.name}"
         for length, error in operator.errors.items():
             cells = (pct(error.median_ape_pct), pct(error.p90_ape_pct), signed(error.median_signed_pct))
             made.add_row(name, length, f"{error.n:,}", *cells)
@@ -130,7 +142,7 @@ def peers_table(beside: list[tuple[str, dict[str, Error], dict[str, Error]]]) ->
     made = table("<simulator", "<metric", "figures", "theirs", "ours")
     for simulator, theirs, ours in beside:
         for metric, error in theirs.items():
-            made.add_row(shortened(simulator, 24), metric, f"{error.n:,}", both(error, NOTHING), both(ours.get(metric), NOTHING))
+            made.add_row(shortened(simulator, 24), metric, f"{error.n:,}", median_p90(error), median_p90(ours.get(metric)))
             simulator = ""
     return made
 
@@ -142,6 +154,10 @@ def skipped_lines(validation: Validation) -> Iterator[RenderableType]:
     if rest := reasons[REASONS_SHOWN:]:
         count = sum(count for _, count in rest)
         yield paragraph(f"for {len(rest)} other reasons; --json lists every point", label=f"{count:6,}  ", style="dim")
+
+
+def median_p90(error: Error | None) -> str:
+    return both(error, NOTHING, "/")
 
 
 def shortened(text: str, width: int) -> str:
