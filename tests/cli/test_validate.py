@@ -98,6 +98,7 @@ def test_the_directory_holds_tables_plots_and_what_is_finished(points, told, tmp
     page = (out / "validation.html").read_text()
     drawings = re.findall(r"<svg.*?</svg>", page, re.DOTALL)
     assert [len(ElementTree.fromstring(svg).findall(".//title")) for svg in drawings] == [3, 3]  # ttft and tpot of three points
+    assert page.count("within a factor of 1.2</text>") == len(drawings), "the grey band has its legend"
     assert "http" not in page.replace("http://www.w3.org", "")
 
 

@@ -5,7 +5,7 @@ from html import escape
 from math import floor, log10
 from pathlib import Path
 
-from seatrial.report.parity_plot import BAND, COLOURS, Panel, write_panels
+from seatrial.report.parity_plot import BAND, BAND_LABEL, COLOURS, Panel, write_panels
 from seatrial.report.percent import both
 from seatrial.validate.accuracy import Error, Pair
 from seatrial.validate.compared import Compared
@@ -137,6 +137,9 @@ def panel(validation: Validation, metric: str) -> Iterator[str]:
             yield f'<circle cx="{x(pair.actual)}" cy="{y(pair.predicted)}" r="3"><title>{escape(told)}</title></circle>'
         yield f'<circle cx="{LEFT + 10}" cy="{TOP + 12 + 14 * number}" r="4"/></g>'
         yield f'<text x="{LEFT + 18}" y="{TOP + 16 + 14 * number}">{escape(name)} ({len(group):,})</text>'
+    below = TOP + 16 + 14 * len(groups)
+    yield f'<rect x="{LEFT + 5}" y="{below - 9}" width="10" height="10" fill="#000" fill-opacity=".07"/>'
+    yield f'<text x="{LEFT + 18}" y="{below}">{BAND_LABEL}</text>'
     yield f'<text x="{LEFT + span / 2}" y="{SIZE - 2}" text-anchor="middle">measured {label(metric)}</text>'
     turned = f'text-anchor="middle" transform="rotate(-90 14 {TOP + span / 2})"'
     yield f'<text x="14" y="{TOP + span / 2}" {turned}>predicted {label(metric)}</text>'

@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 COLOURS = ("#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#ff7f0e", "#17becf", "#8c564b", "#e377c2", "#7f7f7f", "#bcbd22")
-BAND = 1.2  # drawn beside the line of equality: 20 % too much and too little
+BAND = 1.2  # drawn beside the line of equality: so many times too much and too little
+BAND_LABEL = f"within a factor of {BAND:g}"
 MOST_GROUPS = len(COLOURS)
 
 
@@ -44,7 +45,7 @@ def draw(axes: "Axes", panel: Panel, colour: Mapping[str, str]) -> None:
     pairs = [pair for group in panel.groups.values() for pair in group]
     low, high = min(map(min, pairs)) / BAND, max(map(max, pairs)) * BAND
     axes.plot([low, high], [low, high], color="black", linewidth=0.8)
-    axes.fill_between([low, high], [low / BAND, high / BAND], [low * BAND, high * BAND], color="black", alpha=0.08, linewidth=0)
+    band = axes.fill_between([low, high], [low / BAND, high / BAND], [low * BAND, high * BAND], color="black", alpha=0.08, linewidth=0)
     for name, group in panel.groups.items():
         measured, predicted = [pair.actual for pair in group], [pair.predicted for pair in group]
         axes.scatter(measured, predicted, s=9, alpha=0.6, linewidths=0, color=colour[name], label=f"{name} ({len(group):,})")
@@ -56,4 +57,5 @@ def draw(axes: "Axes", panel: Panel, colour: Mapping[str, str]) -> None:
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axis.set_minor_formatter(NullFormatter())
     axes.set_title(panel.title, fontsize=10)
-    axes.legend(fontsize=7, loc="upper left", frameon=False)
+    handles, labels = axes.get_legend_handles_labels()
+    axes.legend([*handles, band], [*labels, BAND_LABEL], fontsize=7, loc="upper left", frameon=False)
