@@ -4,7 +4,6 @@ A dozen points are always at hand. The whole truth lies outside this repository,
 without it those tests are skipped. `python -m pytest tests/validate/test_reached_accuracy.py -s` prints what is reached now.
 """
 
-import os
 from math import expm1
 from pathlib import Path
 
@@ -24,13 +23,11 @@ from seatrial.validate.ratios import ratio_errors
 from seatrial.validate.sections import by_section, section_of
 from seatrial.validate.steps import read_steps, validate_steps
 from seatrial.validate.validation import chosen, compare
+from truth import TRUTH, needs_truth
 
 DATA = Path(__file__).parents[1] / "data"
 LIMITS = yaml.safe_load((DATA / "accuracy_limits.yaml").read_text(encoding="utf-8"))
-TRUTH = Path(os.environ.get("SEATRIAL_TRUTH", Path(__file__).parents[3] / "shared" / "data" / "truth"))
 NO_PEERS: Peers = {}
-
-needs_truth = pytest.mark.skipif(not (TRUTH / "engine_points.csv").is_file(), reason="the whole truth is not at hand")
 
 
 def validated(points, *folders):

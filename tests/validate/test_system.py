@@ -9,8 +9,11 @@ from seatrial.trial.setup import resolve_pool
 from seatrial.validate.assumptions import Answers, Assumption, read_assumptions, texts
 from seatrial.validate.names import read_names, served_model
 from seatrial.validate.point import Point
+from seatrial.validate.points import read_points
+from seatrial.validate.steps import read_steps
 from seatrial.validate.system import engine_name, is_true, on_or_off, system_of, unmultiplied
 from seatrial.validate.unsimulated import Unsimulated
+from truth import TRUTH, needs_truth
 
 NAMES = read_names()
 
@@ -146,6 +149,13 @@ def test_every_assumption_says_why_and_can_hold():
     columns = {column for assumption in read_assumptions() for column in assumption.when or {}}
     assert columns <= set(Point.__dataclass_fields__)
     assert not Assumption(name="x", why="y").holds(Point("p", "m", "g", {}))
+
+
+@needs_truth
+def test_every_assumption_holds_for_something_that_was_measured():
+    measured = [*read_points(TRUTH / "engine_points.csv"), *(step.point for step in read_steps(TRUTH / "iteration_points.csv"))]
+    holding = {assumption.name for assumption in read_assumptions() if any(map(assumption.holds, measured))}
+    assert {assumption.name for assumption in read_assumptions() if assumption.when is not None} == holding
 
 
 def test_the_docs_list_every_assumption():
