@@ -359,7 +359,9 @@ def test_what_is_left_out_of_a_table_is_said(tmp_path):
 def test_operators_alone_are_shown_and_told(tmp_path, capsys):
     directory = str(gemm_table(tmp_path, shipped_gemm()))
     assert main(["validate", "--operators", directory]) == 0
-    assert "gemm.bf16, h100_sxm" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "gemm.bf16" in out
+    assert "h100_sxm" in out
     assert main(["validate", "--operators", directory, "--json"]) == 0
     (operator,) = json.loads(capsys.readouterr().out)["operators"]["operators"]
     assert operator["curve"]["accelerator"] == "h100_sxm"
